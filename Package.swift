@@ -1,0 +1,80 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+// Arrows point downward only; Tests/ModuleMapTests holds every import to this table.
+let package = Package(
+  name: "xpyd",
+  products: [.executable(name: "xpyd", targets: ["xpyd"])],
+  dependencies: [
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+    .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
+    .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
+    .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+    .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
+  ],
+  targets: [
+    // C, where intrinsics or a C API need it.
+    .target(name: "CSystem"),
+    .target(name: "CKernels", cSettings: [.unsafeFlags(["-O3"])]),
+
+    // Bytes and numbers.
+    .target(name: "KVBlocks", dependencies: ["CSystem"]),
+    .target(name: "Kernels", dependencies: ["CKernels", "CSystem"]),
+    .target(name: "ModelFiles"),
+    .target(name: "Tokenization", dependencies: ["ModelFiles"]),
+    .target(name: "Models", dependencies: ["ModelFiles", "KVBlocks", "Kernels"]),
+
+    // The engine and the handoff.
+    .target(
+      name: "KVTransfer",
+      dependencies: [
+        "CSystem", "KVBlocks", .product(name: "Crypto", package: "swift-crypto"),
+        .product(name: "Logging", package: "swift-log"),
+      ]),
+    .target(
+      name: "Engine",
+      dependencies: [
+        "Models", "KVBlocks", "KVTransfer",
+        .product(name: "DequeModule", package: "swift-collections"),
+        .product(name: "Logging", package: "swift-log"),
+      ]),
+
+    // What crosses HTTP.
+    .target(name: "ServingAPI"),
+    .target(
+      name: "HTTPServer",
+      dependencies: [
+        .product(name: "NIOCore", package: "swift-nio"),
+        .product(name: "NIOPosix", package: "swift-nio"),
+        .product(name: "NIOHTTP1", package: "swift-nio"),
+        .product(name: "Logging", package: "swift-log"),
+      ]),
+    .target(
+      name: "ModelStore", dependencies: [.product(name: "Crypto", package: "swift-crypto")]),
+    .target(
+      name: "Worker",
+      dependencies: [
+        "ServingAPI", "HTTPServer", "Tokenization", "ModelFiles", "Models", "Engine", "KVTransfer", "KVBlocks",
+        .product(name: "NIOCore", package: "swift-nio"),
+        .product(name: "NIOHTTP1", package: "swift-nio"),
+        .product(name: "Logging", package: "swift-log"),
+      ]),
+    .target(
+      name: "Proxy",
+      dependencies: [
+        "ServingAPI", "HTTPServer",
+        .product(name: "NIOCore", package: "swift-nio"),
+        .product(name: "NIOPosix", package: "swift-nio"),
+        .product(name: "NIOHTTP1", package: "swift-nio"),
+        .product(name: "DequeModule", package: "swift-collections"),
+        .product(name: "Logging", package: "swift-log"),
+      ]),
+    .executableTarget(
+      name: "xpyd",
+      dependencies: [
+        "CSystem", "ModelStore", "Worker", "Proxy",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        .product(name: "Logging", package: "swift-log"),
+      ]),
+  ]
+)

@@ -1,0 +1,29 @@
+// Linux calls that Swift cannot spell: variadic `syscall`, control-message macros, `prctl`.
+// Every function returns what the call returns: -1 and `errno` on failure, unless it says otherwise.
+#pragma once
+#include <stdint.h>
+#include <sys/types.h>
+
+/// An anonymous file in memory that another process can map: `memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING)`.
+int xs_memfd_create(const char *name);
+
+/// Seals the file's size, so that a peer's mapping can never fault: `F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL`.
+int xs_seal_size(int fd);
+
+/// Sends `length` bytes (at least one) and one descriptor over a Unix stream socket. Returns the bytes sent.
+ssize_t xs_send_descriptor(int socket, const void *bytes, size_t length, int descriptor);
+
+/// Receives up to `length` bytes and at most one descriptor (`*descriptor` is -1 if none came; close-on-exec).
+ssize_t xs_receive_descriptor(int socket, void *bytes, size_t length, int *descriptor);
+
+/// The peer of a connected Unix socket; 0 on success.
+int xs_peer_credentials(int socket, pid_t *pid, uid_t *uid);
+
+/// Sleeps while `*word == expected`, at most `nanoseconds` (negative: without limit). 0 when woken; -1 with EAGAIN, EINTR or ETIMEDOUT.
+int xs_futex_wait(const uint32_t *word, uint32_t expected, int64_t nanoseconds);
+
+/// Wakes at most `count` sleepers on `word`; returns how many.
+int xs_futex_wake(const uint32_t *word, int count);
+
+/// Asks the kernel to send `signal` to this process when its parent dies.
+int xs_signal_on_parent_death(int signal);

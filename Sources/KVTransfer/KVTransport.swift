@@ -1,0 +1,64 @@
+import KVBlocks
+
+/// Moves KV blocks from the worker that computed them to the worker that decodes with them.
+///
+/// The only order: `publish` → `pull` (by the peer) → released. A failed pull leaves the blocks published, and may
+/// be tried again until the lease runs out.
+package protocol KVTransport: Sendable {
+  /// Pins `blocks` under a lease and returns the ticket to them. `onRelease` is called exactly once, on any thread,
+  /// when the blocks may be reused: pulled and acknowledged, withdrawn, or the lease ran out with nobody reading.
+  func publish(
+    _ blocks: [KVBlockID], tokens: Int, requestID: String, lease: Duration, onRelease: @escaping @Sendable () -> Void
+  ) throws(KVTransferError) -> KVHandoff
+
+  /// Copies the handoff's blocks into `destination`, checks that the source held them to the end, and releases them there.
+  /// - Parameter destination: at least `layout.blocks(forTokens: tokens)` blocks, which nobody else reads or writes
+  ///   until this returns or throws.
+  /// - Returns: What moved, for metrics.
+  func pull(_ handoff: KVHandoff, into destination: [KVBlockID]) async throws(KVTransferError) -> KVPullReport
+
+  /// Gives a published handoff up before its lease ends (the client left). Harmless if it is gone already.
+  func withdraw(_ id: KVHandoff.ID)
+}
+
+/// The claim ticket that a prefiller gives out; on HTTP it is vLLM's `kv_transfer_params`.
+package struct KVHandoff: Hashable, Sendable {
+  /// 128 random bits in lower-case hex (`remote_request_id` ends with it): cannot be guessed.
+  package struct ID: Hashable, Sendable {
+    package let rawValue: String
+    package init(_ rawValue: String) { self.rawValue = rawValue }
+  }
+
+  package var id: ID
+  /// The publishing engine; new at each start of the process.
+  package var engineID: String
+  /// Where its transfer server listens.
+  package var host: String
+  package var port: Int
+  /// Blocks in the publisher's pool, in the order of the prompt.
+  package var blocks: [KVBlockID]
+  /// Tokens of KV in those blocks.
+  package var tokens: Int
+
+  package init(id: ID, engineID: String, host: String, port: Int, blocks: [KVBlockID], tokens: Int) {
+    self.id = id
+    self.engineID = engineID
+    self.host = host
+    self.port = port
+    self.blocks = blocks
+    self.tokens = tokens
+  }
+}
+
+package struct KVPullReport: Sendable {
+  /// `shm` or `tcp`.
+  package var transport: String
+  package var bytes: Int
+  package var duration: Duration
+
+  package init(transport: String, bytes: Int, duration: Duration) {
+    self.transport = transport
+    self.bytes = bytes
+    self.duration = duration
+  }
+}
