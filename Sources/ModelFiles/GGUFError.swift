@@ -69,7 +69,8 @@ extension GGUFError.Problem: CustomStringConvertible {
     case .duplicateTensor(let name): "tensor \(name) occurs twice"
     case .invalidAlignment(let found): "expected a power of two, as uint32, for general.alignment, found \(found)"
     case .unknownTensorType(let found, let tensor): "tensor \(tensor) has the unknown type \(found)"
-    case .invalidDimensionCount(let found, let tensor): "expected 1 to 4 dimensions for tensor \(tensor), found \(found)"
+    case .invalidDimensionCount(let found, let tensor):
+      "expected 1 to 4 dimensions for tensor \(tensor), found \(found)"
     case .invalidDimension(let found, let index, let tensor):
       "expected dimension \(index) of tensor \(tensor) between 1 and 2^63 - 1, found \(found)"
     case .tensorTooLarge(let dimensions, let tensor): "tensor \(tensor) of \(dimensions) elements overflows 64 bits"
