@@ -1,0 +1,11 @@
+/// HTTP header names and media types that worker and proxy agree on.
+package enum HeaderNames {
+  package static let requestID = "X-Request-Id"
+  package static let retryAfter = "Retry-After"
+}
+
+package enum MediaTypes {
+  package static let json = "application/json"
+  package static let eventStream = "text/event-stream; charset=utf-8"
+  package static let metrics = "text/plain; version=0.0.4; charset=utf-8"
+}
