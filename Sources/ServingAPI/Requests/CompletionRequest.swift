@@ -1,0 +1,71 @@
+/// The body of `POST /v1/completions`.
+package struct CompletionRequest: Sendable, Equatable {
+  package enum Prompt: Sendable, Equatable {
+    case text(String)
+    case tokens([Int32])
+  }
+
+  /// At least one; each is answered `sampling.n` times.
+  package var prompts: [Prompt]
+  package var echo: Bool
+  package var sampling: SamplingFields
+  package var options: RequestOptions
+
+  package static let defaultMaxTokens = 16
+  package static let maximumPrompts = 1024
+
+  package init(_ fields: BodyValue.Fields) throws(APIError) {
+    var reader = FieldReader(fields)
+    var sampling = SamplingFields(&reader)
+    sampling.maxTokens = reader.int("max_tokens")
+    sampling.logprobs = reader.int("logprobs")
+    echo = reader.bool("echo") ?? false
+    options = try RequestOptions(&reader, addsSpecialTokens: true)
+    let prompts = Self.prompts(&reader)
+    try reader.finish()
+    if let logprobs = sampling.logprobs, logprobs < 0 {
+      throw .badValue("`logprobs` must be a positive value.", param: "logprobs", value: "\(logprobs)")
+    }
+    guard let prompts, !prompts.isEmpty, !prompts.contains(where: \.isEmpty) else {
+      throw .badValue("Either prompt or prompt_embeds must be provided and non-empty.", param: "prompt")
+    }
+    guard prompts.count <= Self.maximumPrompts else {
+      throw .badValue(
+        "prompt has \(prompts.count) entries, at most \(Self.maximumPrompts) are served.", param: "prompt")
+    }
+    try UnsupportedFields.refuse(UnsupportedFields.ofCompletions, in: fields)
+    self.prompts = prompts
+    self.sampling = sampling
+  }
+
+  /// A string, strings, token ids, or lists of token ids; what the list holds follows from its first element.
+  private static func prompts(_ reader: inout FieldReader) -> [Prompt]? {
+    if case .string(let text)? = reader.present("prompt") { return [.text(text)] }
+    guard let elements = reader.list("prompt") else { return nil }
+    switch elements.first {
+    case nil: return []
+    case .string: return reader.strings(elements, "prompt")?.map { .text($0) }
+    case .array:
+      var prompts: [Prompt] = []
+      for (index, element) in elements.enumerated() {
+        guard case .array(let ids) = element else {
+          reader.note(.listType, "prompt.\(index)", element)
+          return nil
+        }
+        guard let tokens = reader.tokenIDs(ids, "prompt.\(index)") else { return nil }
+        prompts.append(.tokens(tokens))
+      }
+      return prompts
+    default: return reader.tokenIDs(elements, "prompt").map { [.tokens($0)] }
+    }
+  }
+}
+
+extension CompletionRequest.Prompt {
+  var isEmpty: Bool {
+    switch self {
+    case .text(let text): text.isEmpty
+    case .tokens(let tokens): tokens.isEmpty
+    }
+  }
+}
