@@ -39,7 +39,9 @@ struct GGUFCursor {
     guard length <= bytesLeft else { throw error(.truncated(expected: expected(), needed: length, left: bytesLeft)) }
     let start = try advance(Int(length), expected())
     let bytes = UnsafeRawBufferPointer(rebasing: file.bytes[start..<offset])
-    guard let string = String(validating: bytes, as: UTF8.self) else {
+    // Decoding repairs what is not UTF-8, so equal bytes were valid; `String(validating:)` takes three times as long.
+    var string = String(decoding: bytes, as: UTF8.self)
+    guard string.withUTF8({ $0.elementsEqual(bytes) }) else {
       throw error(.invalidUTF8(in: expected()), at: start)
     }
     return string
