@@ -34,6 +34,8 @@ package struct CompletionRequest: Sendable, Equatable {
         "prompt has \(prompts.count) entries, at most \(Self.maximumPrompts) are served.", param: "prompt")
     }
     try UnsupportedFields.refuse(UnsupportedFields.ofCompletions, in: fields)
+    // It takes the log-probabilities of the prompt, which the engine does not compute.
+    if echo, sampling.logprobs != nil { throw UnsupportedFields.unsupported("echo") }
     self.prompts = prompts
     self.sampling = sampling
   }

@@ -17,6 +17,8 @@ package struct RequestOptions: Sendable, Equatable {
   package var returnTokenIDs: Bool
   /// Tokens in log-probabilities read `token_id:42` instead of text.
   package var tokensAsIDs: Bool
+  /// Prompts with different salts never share cached KV.
+  package var cacheSalt: String?
 
   package struct Truncation: Sendable, Equatable {
     /// Tokens of the prompt to keep; nil: as many as fit.
@@ -32,6 +34,10 @@ package struct RequestOptions: Sendable, Equatable {
     returnTokenIDs = reader.bool("return_token_ids") ?? false
     tokensAsIDs = reader.bool("return_tokens_as_token_ids") ?? false
     truncation = Self.truncation(&reader)
+    cacheSalt = reader.string("cache_salt")
+    if let cacheSalt, !(1...1024).contains(cacheSalt.utf8.count) {
+      reader.refuse("cache_salt", "String should have 1 to 1024 characters")
+    }
     let isStreamed = reader.bool("stream") ?? false
     var wanted = Streaming()
     if let options = reader.dictionary("stream_options") {

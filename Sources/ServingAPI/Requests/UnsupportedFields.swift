@@ -4,7 +4,7 @@ enum UnsupportedFields {
   /// Asks for nothing: absent, null, false, 0, "", [] or {}.
   private static let common = [
     "use_beam_search", "watermarking", "logprob_token_ids", "bad_words", "structured_outputs", "priority",
-    "session_id", "return_weight_versions", "routed_experts_prompt_start", "return_token_offsets", "cache_salt",
+    "return_weight_versions", "routed_experts_prompt_start", "return_token_offsets",
     "ec_transfer_params", "vllm_xargs", "repetition_detection", "thinking_token_budget", "prompt_logprobs",
     "guided_json", "guided_regex", "guided_choice", "guided_grammar",
   ]

@@ -44,11 +44,6 @@ package struct APIError: Error, Sendable, Equatable {
     status: 400, type: "Bad Request",
     message: "1 validation error:\n  Unsupported Media Type: Only 'application/json' is allowed")
 
-  package static func tooLarge(limit: Int) -> APIError {
-    APIError(
-      status: 413, type: "Request Entity Too Large", message: "The request body is larger than \(limit) bytes.")
-  }
-
   package static func overloaded(_ message: String, retryAfter: Int) -> APIError {
     APIError(status: 503, type: "ServiceUnavailableError", message: message, retryAfter: retryAfter)
   }

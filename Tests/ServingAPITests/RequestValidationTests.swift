@@ -1,0 +1,136 @@
+import Testing
+
+import ServingAPI
+
+struct RequestValidationTests {
+  private func fields(_ json: String) throws -> BodyValue.Fields {
+    try RequestBody.parse(Array(json.utf8), contentType: "application/json; charset=utf-8")
+  }
+
+  private func completion(_ more: String) throws -> CompletionRequest {
+    try CompletionRequest(try fields(#"{"prompt":"a"\#(more.isEmpty ? "" : ",")\#(more)}"#))
+  }
+
+  private func chat(_ more: String) throws -> ChatCompletionRequest {
+    try ChatCompletionRequest(
+      try fields(#"{"messages":[{"role":"user","content":"a"}]\#(more.isEmpty ? "" : ",")\#(more)}"#))
+  }
+
+  @Test(arguments: [
+    (#""x""#, [CompletionRequest.Prompt.text("x")]),
+    (#"["x","y"]"#, [.text("x"), .text("y")]),
+    ("[1,2]", [.tokens([1, 2])]),
+    ("[[1],[2,3]]", [.tokens([1]), .tokens([2, 3])]),
+  ])
+  func `A prompt is a string, strings, ids or lists of ids`(
+    json: String, prompts: [CompletionRequest.Prompt]
+  ) throws {
+    #expect(try CompletionRequest(try fields(#"{"prompt":\#(json)}"#)).prompts == prompts)
+  }
+
+  @Test(arguments: [
+    (#"{"a":1}"#, "body.prompt"), ("7", "body.prompt"), (#"["x",1]"#, "body.prompt.1"), ("[1,-1]", "body.prompt.1"),
+    ("[1,99999999999]", "body.prompt.1"), ("[[1],2]", "body.prompt.1"), ("[[1],[1.5]]", "body.prompt.1.0"),
+    ("[]", "prompt"), ("[[]]", "prompt"), (#"[""]"#, "prompt"), ("null", "prompt"),
+  ])
+  func `Another prompt is a 400 that names it`(json: String, param: String) throws {
+    let error = try #require(throws: APIError.self) { try CompletionRequest(fields(#"{"prompt":\#(json)}"#)) }
+    #expect(error.status == 400)
+    #expect(error.param == param)
+  }
+
+  @Test(arguments: [
+    (#""max_tokens":"8""#, 8), (#""max_tokens":8.0"#, 8), (#""max_tokens":null"#, nil), ("", nil),
+  ])
+  func `Numbers are read as leniently as pydantic reads them`(json: String, maxTokens: Int?) throws {
+    #expect(try completion(json).sampling.maxTokens == maxTokens)
+  }
+
+  @Test(arguments: [
+    (#""max_tokens":8.5"#, "int_from_float"), (#""max_tokens":[]"#, "int_type"),
+    (#""temperature":"hot""#, "float_parsing"),
+    (#""temperature":{}"#, "float_type"), (#""stream":"maybe""#, "bool_parsing"), (#""stream":[]"#, "bool_type"),
+    (#""model":5"#, "string_type"), (#""stop":[1]"#, "string_type"), (#""stop":5"#, "list_type"),
+    (#""logit_bias":[]"#, "dict_type"), (#""logit_bias":{"a":1}"#, "int_parsing"), (#""seed":9e30"#, "int_from_float"),
+    (#""kv_transfer_params":"yes""#, "dict_type"), (#""stream_options":[]"#, "dict_type"),
+  ])
+  func `A value of the wrong type is a finding of pydantic's name`(json: String, kind: String) throws {
+    let error = try #require(throws: APIError.self) { try completion(json) }
+    #expect(error.status == 400)
+    #expect(error.message.contains("'type': '\(kind)'"))
+  }
+
+  @Test func `All findings are told at once`() throws {
+    let error = try #require(throws: APIError.self) { try completion(#""max_tokens":"ten","top_p":"x""#) }
+    #expect(error.message.hasPrefix("2 validation errors:\n"))
+  }
+
+  @Test(arguments: [
+    (#""n":0"#, "n"), (#""n":129"#, "n"), (#""n":2,"temperature":0"#, "n"), (#""top_k":-2"#, "top_k"),
+    (#""min_p":1.5"#, "min_p"), (#""repetition_penalty":0"#, "repetition_penalty"),
+    (#""presence_penalty":3"#, "presence_penalty"), (#""frequency_penalty":-3"#, "frequency_penalty"),
+    (#""min_tokens":-1"#, "min_tokens"), (#""min_tokens":9,"max_tokens":8"#, "min_tokens"), (#""stop":"""#, "stop"),
+    (#""stop_token_ids":[100]"#, "stop_token_ids"), (#""logit_bias":{"100":1}"#, "logit_bias"),
+    (#""allowed_token_ids":[]"#, "allowed_token_ids"), (#""top_p":0"#, "top_p"),
+  ])
+  func `A sampling value out of range is a 400 that names it`(json: String, param: String) throws {
+    let request = try completion(json)
+    let error = try #require(throws: APIError.self) {
+      try request.sampling.validate(contextLength: 64, vocabularySize: 100)
+    }
+    #expect(error.status == 400)
+    #expect(error.param == param)
+  }
+
+  @Test(arguments: [
+    (#""suffix":"x""#, "suffix"), (#""use_beam_search":true"#, "use_beam_search"), (#""best_of":2"#, "best_of"),
+    (#""prompt_logprobs":1"#, "prompt_logprobs"), (#""bad_words":["x"]"#, "bad_words"),
+    (#""response_format":{"type":"json_object"}"#, "response_format"), (#""length_penalty":2.5"#, "length_penalty"),
+    (#""structured_outputs":{"choice":["a"]}"#, "structured_outputs"), (#""priority":3"#, "priority"),
+    (#""echo":true,"logprobs":1"#, "echo"),
+  ])
+  func `A known field that is not served is a 400 that names it`(json: String, param: String) throws {
+    let error = try #require(throws: APIError.self) { try completion(json) }
+    #expect(error.status == 400)
+    #expect(error.param == param)
+    #expect(error.message.contains(param))
+  }
+
+  @Test(arguments: [
+    #""suffix":null,"use_beam_search":false,"best_of":1,"bad_words":[],"priority":0,"user":"u""#,
+    #""response_format":{"type":"text"},"length_penalty":1.0,"spaces_between_special_tokens":true"#,
+    #""no_such_field":{"a":[1]},"suffix":"""#,
+  ])
+  func `Defaults of such fields, and fields that nobody knows, are accepted`(json: String) throws {
+    _ = try completion(json)
+  }
+
+  @Test(arguments: [
+    (#""tools":[{"type":"function"}]"#, "tools"), (#""tool_choice":"required""#, "tool_choice"),
+    (#""top_logprobs":2"#, "top_logprobs"), (#""logprobs":true,"top_logprobs":-1"#, "top_logprobs"),
+    (#""continue_final_message":true"#, "continue_final_message"),
+  ])
+  func `A chat field that cannot be served is a 400 that names it`(json: String, param: String) throws {
+    let error = try #require(throws: APIError.self) { try chat(json) }
+    #expect(error.status == 400)
+    #expect(error.param == param)
+  }
+
+  @Test func `max_completion_tokens wins over max_tokens`() throws {
+    #expect(try chat(#""max_tokens":3,"max_completion_tokens":5"#).sampling.maxTokens == 5)
+  }
+
+  @Test func `Text parts of a message are joined by newlines`() throws {
+    let parts = #"[{"type":"text","text":"a"},{"type":"text","text":"b"}]"#
+    let request = try ChatCompletionRequest(fields(#"{"messages":[{"role":"user","content":\#(parts)}]}"#))
+    #expect(request.messages.first?["content"] == "a\nb")
+  }
+
+  @Test(arguments: [
+    "[]", "[1]", "[{}]", #"[{"role":1}]"#, #"[{"role":"user","content":[{"type":"image_url"}]}]"#, "{}",
+  ])
+  func `Messages that are none are a 400`(json: String) throws {
+    let error = try #require(throws: APIError.self) { try ChatCompletionRequest(fields(#"{"messages":\#(json)}"#)) }
+    #expect(error.status == 400)
+  }
+}
