@@ -1,0 +1,43 @@
+extension TokenizerVocabulary {
+  /// The bytes that each token stands for, by id; none for unused and undefined tokens.
+  func makePieces() -> TokenPieces {
+    var pieces = TokenPieces()
+    for (text, type) in zip(tokens, types) {
+      switch type {
+      case .control, .unknown, .userDefined: pieces.append(text.utf8)
+      case .unused, .undefined: pieces.append([])
+      case .byte: pieces.append(Self.byte(named: text).map { [$0] } ?? Array(text.utf8))
+      case .normal where model == .bytePairEncoding: pieces.append(ByteLevelAlphabet.bytes(of: text))
+      case .normal:
+        var text = text
+        pieces.append(text.withUTF8(SentencePieceSpace.unescape))
+      }
+    }
+    return pieces
+  }
+
+  /// - Parameter text: `<0x0A>`
+  private static func byte(named text: String) -> UInt8? {
+    guard text.hasPrefix("<0x"), text.hasSuffix(">"), text.utf8.count == 6 else { return nil }
+    return UInt8(text.dropFirst(3).dropLast(), radix: 16)
+  }
+}
+
+/// SentencePiece writes a space as `▁` (U+2581).
+enum SentencePieceSpace {
+  static func unescape(_ text: UnsafeBufferPointer<UInt8>) -> [UInt8] {
+    var result: [UInt8] = []
+    result.reserveCapacity(text.count)
+    var index = 0
+    while index < text.count {
+      if text[index] == 0xE2, index + 2 < text.count, text[index + 1] == 0x96, text[index + 2] == 0x81 {
+        result.append(UInt8(ascii: " "))
+        index += 3
+      } else {
+        result.append(text[index])
+        index += 1
+      }
+    }
+    return result
+  }
+}
