@@ -1,1 +1,114 @@
+// The arithmetic of the CPU engine: primitives in portable C and in AVX2 + FMA + F16C behind one table.
+//
+// Rules for every entry of the table, so that a row's result does not depend on its batch, and so that all tables
+// give the same bits:
+// - A sum over k is one chain of fused multiply-adds in the order of k: `acc = fmaf(x[k], w[k], acc)`.
+// - A sum over a row (norm, softmax) has eight lanes, element i in lane i % 8, reduced as ((0+4)+(2+6))+((1+5)+(3+7)).
+// - Weights are what ggml's reference dequantisers give, bit for bit.
+// No function allocates, blocks or keeps state. Pointers need no alignment beyond their element's.
 #pragma once
+#include <stddef.h>
+#include <stdint.h>
+
+/// Outputs per panel of a packed matrix.
+#define XK_PANEL 16
+/// Most rows that `tile_product` takes.
+#define XK_TILE_ROWS 6
+/// Slots per key tile.
+#define XK_KEY_TILE 16
+
+/// ggml's `ggml_type`.
+enum {
+  XK_F32 = 0,
+  XK_F16 = 1,
+  XK_Q4_0 = 2,
+  XK_Q4_1 = 3,
+  XK_Q5_0 = 6,
+  XK_Q5_1 = 7,
+  XK_Q8_0 = 8,
+  XK_Q4_K = 12,
+  XK_Q5_K = 13,
+  XK_Q6_K = 14,
+  XK_BF16 = 30,
+};
+
+/// What one instruction set can do. All tables give the same bits.
+typedef struct {
+  /// `tile[k][j]` = weight of the panel's output j at input `first + k`, k in 0..<count, j in 0..<16.
+  /// `first` and `count` are whole blocks of the format.
+  void (*unpack)(uint32_t format, const uint8_t *panel, size_t first, size_t count, float *tile);
+
+  /// `sums[i * stride + j] = (add ? sums[…] : 0) + Σ_k x[i][k] · tile[k * tile_stride + j]`, j in 0..<16,
+  /// i in 0..<rows, rows in 1…6.
+  void (*tile_product)(const float *const *x, size_t rows, const float *tile, size_t tile_stride, size_t count,
+                       float *sums, size_t stride, int add);
+
+  /// One row of activations by `panels` neighbouring panels: `out[16 p + j] = Σ_k x[k] · weight(p, j, k)`.
+  /// The same bits as `unpack` and `tile_product`.
+  void (*vector_product)(uint32_t format, const float *x, const uint8_t *panel, size_t panels, size_t columns,
+                         float *out);
+
+  /// `out[i] = x[i] · (1 / √(mean(x²) + epsilon)) · weight[i]`.
+  void (*rms_norm)(const float *x, const float *weight, float epsilon, size_t count, float *out);
+
+  /// Rotates the pairs (2i, 2i+1), or (i, i + half) if `halves`, of one head in place by the angles whose cosines and
+  /// sines are given, i in 0..<half.
+  void (*rotate)(float *head, size_t half, const float *cosines, const float *sines, int halves);
+
+  /// `out[i] = gate[i] / (1 + exp(-gate[i])) · up[i]`; `out` may be `gate` or `up`.
+  void (*swiglu)(const float *gate, const float *up, float *out, size_t count);
+
+  /// `out[i] += x[i]`.
+  void (*add)(const float *x, float *out, size_t count);
+
+  /// `out[i] *= factor`.
+  void (*scale)(float factor, float *out, size_t count);
+
+  /// `out[i] = exp(x[i])`, at most 2 ulp off for x in [-87, 88]; 0 below it, the value at 88 above it.
+  void (*exponential)(const float *x, float *out, size_t count);
+
+  /// To half precision, rounded to nearest even.
+  void (*narrow)(const float *x, uint16_t *out, size_t count);
+
+  /// From half precision.
+  void (*widen)(const uint16_t *x, float *out, size_t count);
+
+  /// `tile[d * 16 + s]` = element d of row s: transposes `slots` (1…16) rows of `dim` halves (`is_half`) or floats.
+  void (*transpose_keys)(const void *keys, int is_half, size_t slots, size_t dim, float *tile);
+
+  /// One step of the online softmax over `count` scores of one query. In: `scores` raw, `*max` and `*sum` of what came
+  /// before (-inf, 0 at first). Out: `scores[i] = exp(scores[i] · scale - *max)`, `*max` and `*sum` with these
+  /// scores. Returns the factor for what was summed before. Scores up to the next multiple of 8 are clobbered.
+  float (*softmax_step)(float *scores, size_t count, float scale, float *max, float *sum);
+} xk_table;
+
+/// Works everywhere.
+const xk_table *xk_portable(void);
+
+/// AVX2, FMA and F16C; NULL where the machine has them not.
+const xk_table *xk_avx2(void);
+
+/// Bytes of one packed panel of `columns` inputs: as many as 16 rows of the file. 0 for an unknown format.
+size_t xk_panel_bytes(uint32_t format, size_t columns);
+
+/// Weights per block of the format, and its bytes; 0 for an unknown format.
+size_t xk_block_elements(uint32_t format);
+size_t xk_block_bytes(uint32_t format);
+
+/// Repacks `rows` (1…16) rows of the file, `columns` weights each, into one panel. Missing rows become zeros.
+void xk_pack(uint32_t format, const uint8_t *rows_of_file, size_t rows, size_t columns, uint8_t *panel);
+
+/// ggml's reference dequantisers, bit for bit; `count` is whole blocks.
+void xk_dequantize(uint32_t format, const uint8_t *blocks, size_t count, float *out);
+
+/// Tells the core that this thread spins.
+static inline void xk_pause(void) {
+#if defined(__x86_64__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  __asm__ volatile("isb" ::: "memory");
+#endif
+}
+
+/// Keeps a thread (a `pthread_t`) on one core; 0, or an error number. (`cpu_set_t` is made by macros.)
+int xk_pin(uintptr_t thread, int cpu);

@@ -1,0 +1,68 @@
+// The layout of a packed panel: 16 outputs side by side, so that one vector load holds one input of eight outputs.
+//
+// A panel is a row of blocks along the inputs, each as many bytes as the 16 blocks of the file that it was made of:
+// - F32, F16, BF16: `[k][16]`.
+// - Q4_0, Q4_1: `[d: 16 halves][m: 16 halves, Q4_1 only]`, then the nibbles as `[k / 8][16]` 32-bit words; word j of
+//   group g holds inputs 8g…8g+7 of output j, the lowest nibble first.
+// - Q8_0: `[d: 16 halves]`, then `[k][16]` signed bytes.
+// - The others: the file's 16 blocks, one after the other.
+#include "CKernels.h"
+#include "half.h"
+
+size_t xk_panel_bytes(uint32_t format, size_t columns) {
+  size_t elements = xk_block_elements(format);
+  return elements ? columns / elements * xk_block_bytes(format) * XK_PANEL : 0;
+}
+
+static void pack_plain(size_t bytes, const uint8_t *rows, size_t count, size_t row_bytes, size_t columns,
+                       uint8_t *panel) {
+  for (size_t j = 0; j < count; j++) {
+    for (size_t k = 0; k < columns; k++) memcpy(panel + (k * XK_PANEL + j) * bytes, rows + j * row_bytes + k * bytes, bytes);
+  }
+}
+
+/// Spreads eight nibbles of the file (one in each byte, at bit 0 or 4) over a word.
+static uint32_t nibbles(const uint8_t *bytes, int shift) {
+  uint64_t spread;
+  memcpy(&spread, bytes, 8);
+  spread = spread >> shift & 0x0f0f0f0f0f0f0f0f;
+  spread = (spread | spread >> 4) & 0x00ff00ff00ff00ff;
+  spread = (spread | spread >> 8) & 0x0000ffff0000ffff;
+  return (uint32_t)(spread | spread >> 16);
+}
+
+/// `header`: bytes of scales before the file's 16 bytes of nibbles.
+static void pack_nibbles(const uint8_t *block, size_t header, size_t j, uint8_t *out) {
+  for (size_t i = 0; i < header; i += 2) memcpy(out + i * XK_PANEL + 2 * j, block + i, 2);
+  uint8_t *words = out + header * XK_PANEL + 4 * j;
+  for (size_t group = 0; group < 4; group++) {
+    uint32_t word = nibbles(block + header + 8 * (group & 1), group < 2 ? 0 : 4);
+    memcpy(words + group * 4 * XK_PANEL, &word, 4);
+  }
+}
+
+static void pack_bytes(const uint8_t *block, size_t j, uint8_t *out) {
+  memcpy(out + 2 * j, block, 2);
+  for (size_t k = 0; k < 32; k++) out[2 * XK_PANEL + k * XK_PANEL + j] = block[2 + k];
+}
+
+void xk_pack(uint32_t format, const uint8_t *file, size_t rows, size_t columns, uint8_t *panel) {
+  size_t bytes = xk_block_bytes(format), blocks = columns / xk_block_elements(format), row_bytes = blocks * bytes;
+  if (rows < XK_PANEL) memset(panel, 0, xk_panel_bytes(format, columns));
+  if (format == XK_F32 || format == XK_F16 || format == XK_BF16) {
+    pack_plain(bytes, file, rows, row_bytes, columns, panel);
+    return;
+  }
+  for (size_t b = 0; b < blocks; b++) {
+    uint8_t *out = panel + b * bytes * XK_PANEL;
+    for (size_t j = 0; j < rows; j++) {
+      const uint8_t *block = file + j * row_bytes + b * bytes;
+      switch (format) {
+      case XK_Q4_0: pack_nibbles(block, 2, j, out); break;
+      case XK_Q4_1: pack_nibbles(block, 4, j, out); break;
+      case XK_Q8_0: pack_bytes(block, j, out); break;
+      default: memcpy(out + j * bytes, block, bytes);
+      }
+    }
+  }
+}

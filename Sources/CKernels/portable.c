@@ -1,0 +1,179 @@
+// Every primitive in plain C: what the other instruction sets must equal, bit for bit.
+#include "CKernels.h"
+#include "exponential.h"
+#include "half.h"
+
+#pragma STDC FP_CONTRACT OFF
+
+// MARK: matrix product
+
+static void unpack_plain(uint32_t format, const uint8_t *panel, size_t first, size_t count, float *tile) {
+  size_t bytes = xk_block_bytes(format);
+  xk_dequantize(format, panel + first * XK_PANEL * bytes, count * XK_PANEL, tile);
+}
+
+static void unpack_nibbles(const uint8_t *block, int has_minimum, float *tile) {
+  const uint8_t *words = block + (has_minimum ? 4 : 2) * XK_PANEL;
+  for (size_t j = 0; j < XK_PANEL; j++) {
+    float d = xk_widen_half(xk_load16(block + 2 * j));
+    float m = has_minimum ? xk_widen_half(xk_load16(block + 2 * XK_PANEL + 2 * j)) : -8 * d;
+    for (size_t k = 0; k < 32; k++) {
+      int quant = words[(k / 8 * XK_PANEL + j) * 4 + k % 8 / 2] >> 4 * (k & 1) & 15;
+      tile[k * XK_PANEL + j] = fmaf((float)quant, d, m);
+    }
+  }
+}
+
+static void unpack_bytes(const uint8_t *block, float *tile) {
+  for (size_t k = 0; k < 32; k++) {
+    for (size_t j = 0; j < XK_PANEL; j++) {
+      float d = xk_widen_half(xk_load16(block + 2 * j));
+      tile[k * XK_PANEL + j] = (float)(int8_t)block[2 * XK_PANEL + k * XK_PANEL + j] * d;
+    }
+  }
+}
+
+/// Blocks that lie in the panel as in the file.
+static void unpack_file_blocks(uint32_t format, size_t elements, const uint8_t *blocks, float *tile) {
+  float row[256];
+  for (size_t j = 0; j < XK_PANEL; j++) {
+    xk_dequantize(format, blocks + j * xk_block_bytes(format), elements, row);
+    for (size_t k = 0; k < elements; k++) tile[k * XK_PANEL + j] = row[k];
+  }
+}
+
+static void unpack(uint32_t format, const uint8_t *panel, size_t first, size_t count, float *tile) {
+  size_t elements = xk_block_elements(format), bytes = xk_block_bytes(format) * XK_PANEL;
+  if (elements == 1) {
+    unpack_plain(format, panel, first, count, tile);
+    return;
+  }
+  for (size_t k = 0; k < count; k += elements, tile += elements * XK_PANEL) {
+    const uint8_t *block = panel + (first + k) / elements * bytes;
+    switch (format) {
+    case XK_Q4_0: unpack_nibbles(block, 0, tile); break;
+    case XK_Q4_1: unpack_nibbles(block, 1, tile); break;
+    case XK_Q8_0: unpack_bytes(block, tile); break;
+    default: unpack_file_blocks(format, elements, block, tile);
+    }
+  }
+}
+
+static void tile_product(const float *const *x, size_t rows, const float *tile, size_t tile_stride, size_t count,
+                         float *sums, size_t stride, int add) {
+  for (size_t i = 0; i < rows; i++) {
+    float row[XK_PANEL] = {0};
+    if (add) memcpy(row, sums + i * stride, sizeof row);
+    for (size_t k = 0; k < count; k++) {
+      for (size_t j = 0; j < XK_PANEL; j++) row[j] = fmaf(x[i][k], tile[k * tile_stride + j], row[j]);
+    }
+    memcpy(sums + i * stride, row, sizeof row);
+  }
+}
+
+static void vector_product(uint32_t format, const float *x, const uint8_t *panel, size_t panels, size_t columns,
+                           float *out) {
+  enum { step = 256 };
+  float tile[step * XK_PANEL];
+  size_t bytes = xk_panel_bytes(format, columns);
+  for (size_t p = 0; p < panels; p++) {
+    for (size_t k = 0; k < columns; k += step) {
+      size_t count = columns - k < step ? columns - k : step;
+      const float *row = x + k;
+      unpack(format, panel + p * bytes, k, count, tile);
+      tile_product(&row, 1, tile, XK_PANEL, count, out + p * XK_PANEL, XK_PANEL, k > 0);
+    }
+  }
+}
+
+// MARK: rows
+
+static float sum_of_lanes(const float lanes[8]) {
+  return ((lanes[0] + lanes[4]) + (lanes[2] + lanes[6])) + ((lanes[1] + lanes[5]) + (lanes[3] + lanes[7]));
+}
+
+static void rms_norm(const float *x, const float *weight, float epsilon, size_t count, float *out) {
+  float lanes[8] = {0};
+  for (size_t i = 0; i < count; i++) lanes[i % 8] = fmaf(x[i], x[i], lanes[i % 8]);
+  float factor = 1 / sqrtf(sum_of_lanes(lanes) / (float)count + epsilon);
+  for (size_t i = 0; i < count; i++) out[i] = x[i] * factor * weight[i];
+}
+
+static void rotate(float *head, size_t half, const float *cosines, const float *sines, int halves) {
+  for (size_t i = 0; i < half; i++) {
+    float *a = halves ? head + i : head + 2 * i, *b = halves ? a + half : a + 1;
+    float x = *a, y = *b;
+    *a = fmaf(x, cosines[i], -(y * sines[i]));
+    *b = fmaf(y, cosines[i], x * sines[i]);
+  }
+}
+
+static void swiglu(const float *gate, const float *up, float *out, size_t count) {
+  for (size_t i = 0; i < count; i++) out[i] = gate[i] / (1 + xk_exp(-gate[i])) * up[i];
+}
+
+static void add(const float *x, float *out, size_t count) {
+  for (size_t i = 0; i < count; i++) out[i] += x[i];
+}
+
+static void scale(float factor, float *out, size_t count) {
+  for (size_t i = 0; i < count; i++) out[i] *= factor;
+}
+
+static void exponential(const float *x, float *out, size_t count) {
+  for (size_t i = 0; i < count; i++) out[i] = xk_exp(x[i]);
+}
+
+static void narrow(const float *x, uint16_t *out, size_t count) {
+  for (size_t i = 0; i < count; i++) out[i] = xk_narrow_half(x[i]);
+}
+
+static void widen(const uint16_t *x, float *out, size_t count) {
+  for (size_t i = 0; i < count; i++) out[i] = xk_widen_half(x[i]);
+}
+
+// MARK: attention
+
+static void transpose_keys(const void *keys, int is_half, size_t slots, size_t dim, float *tile) {
+  for (size_t s = 0; s < slots; s++) {
+    for (size_t d = 0; d < dim; d++) {
+      tile[d * XK_KEY_TILE + s] =
+          is_half ? xk_widen_half(((const uint16_t *)keys)[s * dim + d]) : ((const float *)keys)[s * dim + d];
+    }
+  }
+}
+
+static float softmax_step(float *scores, size_t count, float scale, float *max, float *sum) {
+  float peak = *max;
+  for (size_t i = 0; i < count; i++) {
+    float score = scores[i] * scale;
+    peak = score > peak ? score : peak;
+  }
+  float lanes[8] = {0};
+  for (size_t i = 0; i < count; i++) {
+    scores[i] = xk_exp(fmaf(scores[i], scale, -peak));
+    lanes[i % 8] += scores[i];
+  }
+  float factor = xk_exp(*max - peak);
+  *max = peak;
+  *sum = fmaf(*sum, factor, sum_of_lanes(lanes));
+  return factor;
+}
+
+static const xk_table table = {
+    .unpack = unpack,
+    .tile_product = tile_product,
+    .vector_product = vector_product,
+    .rms_norm = rms_norm,
+    .rotate = rotate,
+    .swiglu = swiglu,
+    .add = add,
+    .scale = scale,
+    .exponential = exponential,
+    .narrow = narrow,
+    .widen = widen,
+    .transpose_keys = transpose_keys,
+    .softmax_step = softmax_step,
+};
+
+const xk_table *xk_portable(void) { return &table; }

@@ -1,0 +1,115 @@
+import CKernels
+
+extension Attention {
+  /// One segment of the online softmax.
+  func compute(_ queries: AttentionQueries, segment: Int, into state: AttentionState) {
+    state.reset()
+    let end = min((segment + 1) * AttentionState.segment, queries.position + queries.rows.count)
+    let floats = AttentionState.tile * (kv.headDim + width) + queriesPerStep * AttentionState.tile
+    withUnsafeTemporaryAllocation(byteCount: floats * 4, alignment: 64) { memory in
+      let keys = memory.baseAddress!.assumingMemoryBound(to: Float.self)
+      let values = keys + AttentionState.tile * kv.headDim
+      let scores = values + AttentionState.tile * width
+      for first in stride(from: segment * AttentionState.segment, to: end, by: AttentionState.tile) {
+        let tile = AttentionTile(
+          first: first, count: min(AttentionState.tile, end - first), keys: keys, values: values, scores: scores)
+        load(tile, queries)
+        for query in stride(from: 0, to: state.count, by: queriesPerStep) {
+          step(query..<min(query + queriesPerStep, state.count), of: queries, tile, state)
+        }
+      }
+    }
+  }
+
+  /// Unpacks the tile's keys and values.
+  private func load(_ tile: AttentionTile, _ queries: AttentionQueries) {
+    var done = 0
+    while done < tile.count {
+      let (index, slot) = (tile.first + done).quotientAndRemainder(dividingBy: kv.blockSize)
+      let block = queries.blockTable[index]
+      let column = done % keyTile
+      // Keys of slots beyond the tile's count give scores that nobody reads; whole columns are faster.
+      let slots = min(keyTile - column, kv.blockSize - slot)
+      let target = tile.keys + (done - column) * kv.headDim + column
+      table.pointee.transpose_keys(
+        kv.keys(block: block, head: queries.kvHead) + slot * kv.bytesPerSlot, kv.elementType == .f16 ? 1 : 0, slots,
+        kv.headDim, target)
+      let source = kv.values(block: block, head: queries.kvHead) + slot * kv.bytesPerSlot
+      for i in 0..<min(slots, tile.count - done) {
+        widen(source + i * kv.bytesPerSlot, into: tile.values + (done + i) * width)
+      }
+      done += slots
+    }
+  }
+
+  private func widen(_ slot: UnsafeMutableRawPointer, into row: UnsafeMutablePointer<Float>) {
+    switch kv.elementType {
+    case .f16: table.pointee.widen(slot.assumingMemoryBound(to: UInt16.self), row, kv.headDim)
+    case .f32: row.update(from: slot.assumingMemoryBound(to: Float.self), count: kv.headDim)
+    }
+    for i in kv.headDim..<width { row[i] = 0 }
+  }
+
+  /// One tile for up to six queries: scores, softmax, weighted values.
+  private func step(_ range: Range<Int>, of queries: AttentionQueries, _ tile: AttentionTile, _ state: AttentionState) {
+    let visible = { (query: Int) in
+      min(tile.count, max(0, queries.position + (range.lowerBound + query) / group - tile.first + 1))
+    }
+    let most = visible(range.count - 1)
+    guard most > 0 else { return }
+    withUnsafeTemporaryAllocation(of: UnsafePointer<Float>?.self, capacity: queriesPerStep) { rows in
+      for query in 0..<range.count {
+        rows[query] = self.queries + offset(of: range.lowerBound + query, in: queries)
+      }
+      for column in stride(from: 0, to: most, by: keyTile) {
+        table.pointee.tile_product(
+          rows.baseAddress!, range.count, tile.keys + column * kv.headDim, keyTile, kv.headDim, tile.scores + column,
+          AttentionState.tile, 0)
+      }
+      for query in 0..<range.count where visible(query) > 0 {
+        let index = range.lowerBound + query
+        let factor = table.pointee.softmax_step(
+          tile.scores + query * AttentionState.tile, visible(query), scale, state.maxima + index, state.totals + index)
+        if factor != 1 { table.pointee.scale(factor, state.sums + index * width, width) }
+      }
+      let least = visible(0)
+      addValues(range, slots: 0..<least, tile, state, rows)
+      for query in 0..<range.count where visible(query) > least {
+        let index = range.lowerBound + query
+        addValues(index..<index + 1, slots: least..<visible(query), tile, state, rows, scoreRow: query)
+      }
+    }
+  }
+
+  private func addValues(
+    _ range: Range<Int>, slots: Range<Int>, _ tile: AttentionTile, _ state: AttentionState,
+    _ rows: UnsafeMutableBufferPointer<UnsafePointer<Float>?>, scoreRow: Int = 0
+  ) {
+    guard !slots.isEmpty else { return }
+    for query in 0..<range.count {
+      rows[query] = UnsafePointer(tile.scores + ((scoreRow + query) * AttentionState.tile + slots.lowerBound))
+    }
+    for column in stride(from: 0, to: width, by: panelWidth) {
+      table.pointee.tile_product(
+        rows.baseAddress!, range.count, tile.values + (slots.lowerBound * width + column), width, slots.count,
+        state.sums + (range.lowerBound * width + column), width, 1)
+    }
+  }
+}
+
+/// 64 positions of one KV head, unpacked.
+private struct AttentionTile {
+  /// Position of its first slot.
+  let first: Int
+  /// Slots that any query sees.
+  let count: Int
+  /// `[64 / 16][headDim][16]`.
+  let keys: UnsafeMutablePointer<Float>
+  /// `[64][width]`.
+  let values: UnsafeMutablePointer<Float>
+  /// `[6][64]`.
+  let scores: UnsafeMutablePointer<Float>
+}
+
+private let queriesPerStep = Int(XK_TILE_ROWS)
+private let keyTile = Int(XK_KEY_TILE)
