@@ -1,0 +1,31 @@
+import KVBlocks
+import KVTransfer
+
+/// One request as the scheduler sees it: its tokens, and how far their KV is computed.
+package struct SequenceState: Sendable {
+  /// Order of arrival; a smaller number has precedence.
+  package let number: UInt64
+  package let promptCount: Int
+  package let cacheSalt: String?
+  /// Prompt and output. A preempted sequence keeps its output and computes its KV again.
+  package var tokens: [Int32]
+  /// How many of `tokens` have their KV in `table`.
+  package var computed = 0
+  package var table = KVBlockTable()
+  /// The handoff that is still to be pulled.
+  package var pull: KVHandoff?
+  package var promptSources = PromptTokensBySource()
+
+  package init(number: UInt64, promptTokens: [Int32], cacheSalt: String? = nil, pull: KVHandoff? = nil) {
+    self.number = number
+    self.promptCount = promptTokens.count
+    self.cacheSalt = cacheSalt
+    self.tokens = promptTokens
+    self.pull = pull
+  }
+
+  /// Tokens to compute before the next can be sampled; 1 in decode.
+  package var pending: Int { tokens.count - computed }
+  /// False only until the first admission.
+  package var wasAdmitted: Bool { promptSources != PromptTokensBySource() }
+}

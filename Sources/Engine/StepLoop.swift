@@ -1,0 +1,214 @@
+import Glibc
+import KVBlocks
+import KVTransfer
+import Logging
+import Models
+
+/// The engine's thread: reads its mail, lets the scheduler plan a step, computes it, hands out the tokens, and sleeps
+/// when there is nothing to do.
+///
+/// Not `Sendable`: after `start` only its own thread touches it. It decides nothing that `Scheduler` or `Sampler`
+/// can decide.
+final class StepLoop {
+  let configuration: EngineConfiguration
+  let limits: EngineLimits
+  let transport: (any KVTransport)?
+  let logger: Logger
+  let mailbox: Mailbox<EngineMessage>
+  let admission: Admission
+  private let board: StatisticsBoard
+
+  private let model: any LanguageModel
+  private let kv: KVMemory
+  private let logits: UnsafeMutableBufferPointer<Float>
+  private let scratch = SamplerScratch()
+  private var batch = ForwardBatch()
+
+  var scheduler: Scheduler
+  /// Requests whose stream has not ended.
+  var requests: [UInt64: ActiveRequest] = [:]
+  /// Pulls under way; the scheduler holds their blocks, whether the request still lives or not.
+  var pulls: [UInt64: Task<Void, Never>] = [:]
+  /// Handoffs whose blocks the transport may still read.
+  var published: [UInt64: PublishedHandoff] = [:]
+  var counters = EngineStatistics()
+  /// Events of this turn, yielded when the statistics tell of them.
+  var outbox: [(AsyncStream<TokenEvent>.Continuation, TokenEvent)] = []
+  var shutdown = ShutdownPhase.serving
+  var shutdownWaiters: [CheckedContinuation<Void, Never>] = []
+
+  init(
+    model: any LanguageModel, kv: KVMemory, configuration: EngineConfiguration, limits: EngineLimits,
+    transport: (any KVTransport)?, logger: Logger, mailbox: Mailbox<EngineMessage>, admission: Admission,
+    board: StatisticsBoard
+  ) {
+    self.model = model
+    self.kv = kv
+    self.configuration = configuration
+    self.limits = limits
+    self.transport = transport
+    self.logger = logger
+    self.mailbox = mailbox
+    self.admission = admission
+    self.board = board
+    scheduler = Scheduler(
+      maxSequences: configuration.maxSequences, maxBatchedTokens: configuration.maxBatchedTokens,
+      pool: KVBlockPool(
+        blockCount: kv.blockCount, blockSize: kv.layout.blockSize, cachesPrefixes: configuration.enablePrefixCaching))
+    logits = .allocate(capacity: scheduler.maxSequences * model.vocabularySize)
+  }
+
+  deinit { logits.deallocate() }
+
+  /// Gives the loop to a new thread, which keeps it alive until the engine has shut down.
+  consuming func start() {
+    var thread = pthread_t()
+    let code = pthread_create(
+      &thread, nil,
+      { argument in
+        Unmanaged<StepLoop>.fromOpaque(argument!).takeRetainedValue().run()
+        return nil
+      }, Unmanaged.passRetained(self).toOpaque())
+    precondition(code == 0, "cannot start the engine's thread: \(String(cString: strerror(code)))")
+    pthread_detach(thread)
+  }
+
+  private func run() {
+    var mail: [EngineMessage] = []
+    var wait = Mailbox<EngineMessage>.Wait.forMessage(deadline: nil)
+    while true {
+      mailbox.take(into: &mail, wait: wait)
+      for message in mail { handle(message) }
+      mail.removeAll(keepingCapacity: true)
+      let isOver = advanceShutdown(now: .now)
+      let worked = !isOver && step()
+      postStatistics()
+      deliver()
+      if isOver { break }
+      wait = worked ? .no : .forMessage(deadline: shutdown.deadline)
+    }
+    endThread()
+  }
+
+  private func handle(_ message: EngineMessage) {
+    switch message {
+    case .submit(let submission): accept(submission)
+    case .cancel(let number): cancel(number)
+    case .cancelRequests(let id): cancelRequests(id: id)
+    case .pullEnded(let number, let result): pullEnded(number, result)
+    case .released(let number): released(number)
+    case .shutdown(let grace, let done): beginShutdown(grace: grace, done: done)
+    }
+  }
+
+  // MARK: A step
+
+  /// - Returns: False if there is nothing to do until a message comes.
+  private func step() -> Bool {
+    let plan = scheduler.schedule()
+    noteAdmissions(plan.admitted)
+    for number in plan.preempted { logPreemption(number) }
+    for pull in plan.pulls { start(pull) }
+    if !plan.entries.isEmpty {
+      let rows = forward(plan)
+      scheduler.completed(plan)
+      sample(plan, rows: rows)
+    }
+    return !plan.isIdle
+  }
+
+  /// - Returns: How many rows of `logits` were computed: one for each entry that samples, in their order.
+  private func forward(_ plan: StepPlan) -> Int {
+    batch.tokens.removeAll(keepingCapacity: true)
+    batch.sequences.removeAll(keepingCapacity: true)
+    batch.logitRows.removeAll(keepingCapacity: true)
+    for entry in plan.entries {
+      let sequence = scheduler.running[entry.index]
+      let firstRow = batch.tokens.count
+      batch.tokens.append(contentsOf: sequence.tokens[entry.positions])
+      batch.sequences.append(
+        ForwardBatch.Sequence(
+          rows: firstRow..<batch.tokens.count, startPosition: entry.positions.lowerBound,
+          blockTable: sequence.table.blocks))
+      if entry.samples { batch.logitRows.append(batch.tokens.count - 1) }
+    }
+    let rows = batch.logitRows.count
+    model.forward(
+      batch, kv: kv, logits: UnsafeMutableBufferPointer(rebasing: logits[..<(rows * model.vocabularySize)]))
+    // Lets go of the block tables, so that the scheduler changes its own in place.
+    batch.sequences.removeAll(keepingCapacity: true)
+    return rows
+  }
+
+  private func sample(_ plan: StepPlan, rows: Int) {
+    let now = ContinuousClock.now
+    let width = model.vocabularySize
+    var row = 0
+    var ended: [(UInt64, GenerationResult.FinishReason)] = []
+    for entry in plan.entries where entry.samples {
+      let number = scheduler.running[entry.index].number
+      let values = UnsafeMutableBufferPointer(rebasing: logits[row * width..<(row + 1) * width])
+      row += 1
+      let token = requests[number]!.sampler.sample(values, scratch: scratch)
+      scheduler.append(token.id, toRunning: entry.index)
+      if let reason = note(token, of: number, index: entry.index, at: now) { ended.append((number, reason)) }
+    }
+    for (number, reason) in ended { finish(number, reason) }
+  }
+
+  /// - Returns: Why the request ends with this token, if it does.
+  private func note(
+    _ token: GeneratedToken, of number: UInt64, index: Int, at now: ContinuousClock.Instant
+  ) -> GenerationResult.FinishReason? {
+    let sequence = scheduler.running[index]
+    counters.generationTokens += 1
+    if requests[number]!.timings.firstToken == nil {
+      requests[number]!.timings.firstToken = now
+      counters.promptTokens += sequence.promptSources
+    }
+    requests[number]!.promptSources = sequence.promptSources
+    requests[number]!.timings.finished = now
+    let request = requests[number]!
+    outbox.append((request.events, .token(token)))
+    if let stop = request.sampler.stopReason(of: token.id) { return stop }
+    let isFull = sequence.tokens.count >= limits.maxSequenceTokens
+    return isFull || request.sampler.outputCount >= request.sampler.parameters.maxTokens ? .length : nil
+  }
+
+  private func noteAdmissions(_ numbers: [UInt64]) {
+    for number in numbers where requests[number]?.timings.scheduled == nil {
+      let now = ContinuousClock.now
+      requests[number]?.timings.scheduled = now
+      admission.admitted(at: now)
+    }
+  }
+
+  private func logPreemption(_ number: UInt64) {
+    logger.debug("preempted: the KV pool is full", metadata: ["request.id": "\(requests[number]?.id ?? "")"])
+  }
+
+  // MARK: News for others
+
+  private func postStatistics() {
+    counters.waiting = scheduler.waiting.count
+    counters.pulling = scheduler.pulling.count + scheduler.ready.count
+    counters.running = scheduler.running.count
+    counters.published = published.count
+    counters.totalBlocks = scheduler.pool.blockCount
+    counters.freeBlocks = scheduler.pool.freeCount
+    counters.preemptions = scheduler.preemptions
+    counters.prefixCacheQueries = scheduler.prefixCacheQueries
+    counters.prefixCacheHits = scheduler.prefixCacheHits
+    board.post(counters)
+  }
+
+  private func deliver() {
+    for (stream, event) in outbox {
+      let outcome = stream.yield(event)
+      guard case .finished(let result) = event else { continue }
+      if let handoff = result.handoff, case .terminated = outcome { transport?.withdraw(handoff.id) }
+      stream.finish()
+    }
+    outbox.removeAll(keepingCapacity: true)
+  }
+}

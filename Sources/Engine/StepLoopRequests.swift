@@ -1,0 +1,152 @@
+import KVBlocks
+import KVTransfer
+import Logging
+
+// A request's life in the step loop: it comes, its KV may come from afar, it ends well or badly.
+extension StepLoop {
+  func accept(_ submission: Submission) {
+    let request = submission.request
+    var timings = RequestTimings(queued: submission.queued)
+    timings.finished = submission.queued
+    let sampler = Sampler(
+      parameters: request.sampling, seed: request.sampling.seed ?? .random(in: 0...UInt64.max),
+      eosTokenIDs: configuration.eosTokenIDs, promptTokens: request.promptTokens)
+    var produces = false
+    if case .produce = request.handoff { produces = true }
+    requests[submission.number] = ActiveRequest(
+      id: request.id, promptCount: request.promptTokens.count, produces: produces, events: submission.events,
+      sampler: sampler, timings: timings)
+    var sequence = SequenceState(
+      number: submission.number, promptTokens: request.promptTokens, cacheSalt: request.cacheSalt)
+    if case .consume(let handoff) = request.handoff {
+      if let fault = fault(in: handoff, promptCount: request.promptTokens.count) {
+        pullFailed(submission.number, fault)
+        guard requests[submission.number] != nil else { return }
+      } else if handoff.tokens > 0, request.promptTokens.count > 1 {
+        sequence.pull = handoff
+      }
+    }
+    scheduler.add(sequence)
+  }
+
+  // MARK: Ends
+
+  /// The last token was sampled.
+  func finish(_ number: UInt64, _ reason: GenerationResult.FinishReason) {
+    guard let request = requests.removeValue(forKey: number) else { return }
+    var handoff: KVHandoff?
+    if request.produces {
+      handoff = publish(scheduler.finish(number, keeping: request.promptCount), of: number, request)
+    } else {
+      _ = scheduler.finish(number)
+    }
+    end(request, reason, handoff: handoff)
+  }
+
+  /// Ends the request at once, wherever it is. Blocks that a pull still writes to stay held until it has ended.
+  func cancel(_ number: UInt64) {
+    guard let request = requests.removeValue(forKey: number) else { return }
+    if let pull = pulls[number] { pull.cancel() } else { scheduler.cancel(number) }
+    end(request, .abort)
+  }
+
+  func cancelRequests(id: String) {
+    for (number, request) in requests where request.id == id { cancel(number) }
+    for handoff in published.values where handoff.requestID == id { transport?.withdraw(handoff.handoff.id) }
+  }
+
+  private func end(_ request: ActiveRequest, _ reason: GenerationResult.FinishReason, handoff: KVHandoff? = nil) {
+    var timings = request.timings
+    if timings.scheduled == nil { admission.left() }
+    if timings.firstToken == nil { timings.finished = .now }
+    switch reason {
+    case .stop: counters.finished.stop += 1
+    case .length: counters.finished.length += 1
+    case .abort: counters.finished.abort += 1
+    case .error: counters.finished.error += 1
+    }
+    let result = GenerationResult(
+      reason: reason, handoff: handoff, pull: request.pull, promptTokens: request.promptSources,
+      outputTokens: request.sampler.outputCount, timings: timings)
+    outbox.append((request.events, .finished(result)))
+  }
+
+  // MARK: Pull
+
+  func start(_ pull: StepPlan.Pull) {
+    guard let transport else { return pullEnded(pull.number, .failure(.closed)) }
+    pulls[pull.number] = Task { [mailbox] in
+      let result: Result<KVPullReport, KVTransferError>
+      do throws(KVTransferError) {
+        result = .success(try await transport.pull(pull.handoff, into: pull.destination))
+      } catch {
+        result = .failure(error)
+      }
+      mailbox.post(.pullEnded(pull.number, result))
+    }
+  }
+
+  /// Nobody writes to the pull's blocks any more, whatever came of it.
+  func pullEnded(_ number: UInt64, _ result: Result<KVPullReport, KVTransferError>) {
+    pulls[number] = nil
+    guard requests[number] != nil else { return scheduler.pullEnded(number, .abandoned) }
+    switch result {
+    case .success(let report):
+      counters.pullSuccesses += 1
+      counters.pulledBytes += report.bytes
+      requests[number]!.pull = .succeeded(report)
+      scheduler.pullEnded(number, .succeeded)
+    case .failure(let error):
+      pullFailed(number, "\(error)")
+      scheduler.pullEnded(number, requests[number] == nil ? .abandoned : .failed)
+    }
+  }
+
+  /// Counts and logs it; under the policy `fail` the request ends here.
+  private func pullFailed(_ number: UInt64, _ reason: String) {
+    guard let id = requests[number]?.id else { return }
+    counters.pullFailures += 1
+    requests[number]!.pull = .failed(reason)
+    logger.warning(
+      "KV pull failed",
+      metadata: [
+        "request.id": "\(id)", "reason": "\(reason)", "policy": "\(configuration.pullFailurePolicy.rawValue)",
+      ])
+    guard configuration.pullFailurePolicy == .fail, let request = requests.removeValue(forKey: number) else { return }
+    end(request, .error("the prompt's KV could not be pulled: \(reason)"))
+  }
+
+  /// Why a handoff cannot be of a prompt of this length; nil if it can.
+  private func fault(in handoff: KVHandoff, promptCount: Int) -> String? {
+    guard transport != nil else { return "this worker has no KV transport. Start it with --kv-transfer-config." }
+    guard handoff.tokens == promptCount || handoff.tokens == promptCount - 1 else {
+      return "handoff \(handoff.id) is of \(handoff.tokens) tokens, the prompt has \(promptCount)."
+        + " Send both legs the same prompt."
+    }
+    return nil
+  }
+
+  // MARK: Publish
+
+  /// - Returns: Nil if the transport refuses; the decoder computes the prompt itself then.
+  private func publish(_ blocks: [KVBlockID], of number: UInt64, _ request: ActiveRequest) -> KVHandoff? {
+    do {
+      guard let transport else { throw KVTransferError.closed }
+      let handoff = try transport.publish(
+        blocks, tokens: request.promptCount, requestID: request.id, lease: configuration.lease,
+        onRelease: { [mailbox] in mailbox.post(.released(number)) })
+      published[number] = PublishedHandoff(requestID: request.id, handoff: handoff, blocks: blocks)
+      return handoff
+    } catch {
+      counters.publishFailures += 1
+      logger.warning("KV publish failed", metadata: ["request.id": "\(request.id)", "reason": "\(error)"])
+      scheduler.release(blocks)
+      return nil
+    }
+  }
+
+  func released(_ number: UInt64) {
+    guard let handoff = published.removeValue(forKey: number) else { return }
+    scheduler.release(handoff.blocks)
+  }
+}

@@ -1,0 +1,30 @@
+import KVBlocks
+import KVTransfer
+
+/// What `Scheduler.schedule` decided for one step.
+package struct StepPlan: Sendable {
+  /// New tokens of one running sequence.
+  package struct Entry: Sendable, Equatable {
+    /// Into `Scheduler.running`, valid until a sequence leaves it.
+    package var index: Int
+    /// Positions to compute.
+    package var positions: Range<Int>
+    /// The last of these positions is the sequence's last token: its logits give the next.
+    package var samples: Bool
+  }
+
+  package struct Pull: Sendable {
+    package var number: UInt64
+    package var handoff: KVHandoff
+    package var destination: [KVBlockID]
+  }
+
+  package var entries: [Entry] = []
+  package var pulls: [Pull] = []
+  /// Given blocks for the first time.
+  package var admitted: [UInt64] = []
+  package var preempted: [UInt64] = []
+
+  /// Nothing will change until something outside does.
+  package var isIdle: Bool { entries.isEmpty && pulls.isEmpty && preempted.isEmpty }
+}

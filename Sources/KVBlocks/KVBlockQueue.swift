@@ -1,0 +1,60 @@
+/// The free blocks, in the order in which they will be taken; any block can leave it in constant time.
+///
+/// A doubly linked list in two arrays: `next[b]` and `previous[b]` are the neighbours of block `b`, and the entry
+/// after the last block is the list's end on both sides.
+struct KVBlockQueue: Sendable {
+  private(set) var count = 0
+  private var next: [Int32]
+  private var previous: [Int32]
+  private let end: Int
+
+  init(capacity: Int) {
+    end = capacity
+    next = Array(repeating: -1, count: capacity + 1)
+    previous = Array(repeating: -1, count: capacity + 1)
+    next[end] = Int32(end)
+    previous[end] = Int32(end)
+  }
+
+  mutating func pushFirst(_ block: KVBlockID) { link(Int(block.index), after: end) }
+
+  mutating func pushLast(_ block: KVBlockID) { link(Int(block.index), after: Int(previous[end])) }
+
+  /// - Precondition: The queue is not empty.
+  mutating func popFirst() -> KVBlockID {
+    let block = KVBlockID(next[end])
+    remove(block)
+    return block
+  }
+
+  /// - Precondition: `block` is in the queue.
+  mutating func remove(_ block: KVBlockID) {
+    let slot = Int(block.index)
+    precondition(slot != end && next[slot] >= 0, "KV block \(block) is not free")
+    next[Int(previous[slot])] = next[slot]
+    previous[Int(next[slot])] = previous[slot]
+    next[slot] = -1
+    previous[slot] = -1
+    count -= 1
+  }
+
+  func count(where matches: (KVBlockID) -> Bool) -> Int {
+    var matching = 0
+    var slot = next[end]
+    while slot != end {
+      if matches(KVBlockID(slot)) { matching += 1 }
+      slot = next[Int(slot)]
+    }
+    return matching
+  }
+
+  private mutating func link(_ slot: Int, after before: Int) {
+    precondition(next[slot] < 0, "KV block \(slot) is free already")
+    let after = Int(next[before])
+    next[before] = Int32(slot)
+    previous[after] = Int32(slot)
+    next[slot] = Int32(after)
+    previous[slot] = Int32(before)
+    count += 1
+  }
+}
