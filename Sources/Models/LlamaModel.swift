@@ -1,0 +1,166 @@
+import KVBlocks
+import Kernels
+import ModelFiles
+
+/// The Llama family on the CPU: float32 activations, weights as the file has them, keys and values in paged blocks.
+///
+/// Source: Touvron et al. 2023 (arXiv:2302.13971) and 2307.09288 for grouped queries; the Qwen2 report
+/// (arXiv:2407.10671) for its biases.
+package final class LlamaModel: LanguageModel {
+  package let configuration: ModelConfiguration
+  package let kvLayout: KVLayout
+  package let loadReport: ModelLoadReport
+
+  private let weights: LlamaWeights
+  private let threads: ThreadPool
+  private let attentionScale: Float
+  private var scratch = ForwardScratch()
+
+  /// - Parameters:
+  ///   - threads: Runs the packing now and every step later; no other thread may use it during a step.
+  ///   - maxContext: nil: as long as the model allows.
+  package init(
+    file: GGUFFile, threads: ThreadPool, maxContext: Int? = nil, blockSize: Int = 16,
+    kvElementType: KVLayout.ElementType = .f16
+  ) throws(ModelError) {
+    let start = ContinuousClock.now
+    configuration = try ModelConfiguration(file: file, maxContext: maxContext)
+    weights = try LlamaWeights(file: file, configuration: configuration, threads: threads)
+    kvLayout = KVLayout(
+      layers: configuration.layers, kvHeads: configuration.kvHeads, headDim: configuration.headDim,
+      elementType: kvElementType, blockSize: blockSize)
+    attentionScale = 1 / Float(configuration.headDim).squareRoot()
+    self.threads = threads
+    loadReport = ModelLoadReport(
+      fileBytes: file.byteCount, packedBytes: weights.packedByteCount, duration: ContinuousClock.now - start)
+  }
+
+  package var vocabularySize: Int { configuration.vocabularySize }
+  package var contextLength: Int { configuration.contextLength }
+
+  package func forward(_ batch: ForwardBatch, kv: KVMemory, logits: UnsafeMutableBufferPointer<Float>) {
+    let rows = batch.tokens.count
+    precondition(kv.layout == kvLayout && logits.count >= batch.logitRows.count * vocabularySize)
+    guard rows > 0 else { return }
+    scratch.reserve(rows: rows, for: configuration)
+    embed(batch)
+    scratch.blockTables.removeAll(keepingCapacity: true)
+    for sequence in batch.sequences { scratch.blockTables += sequence.blockTable.lazy.map(\.index) }
+    // Nothing below grows the tables, so their address holds until the end of the pass.
+    scratch.blockTables.withUnsafeBufferPointer { tables in
+      let sequences = attentionSequences(batch, tables: tables)
+      for index in weights.layers.indices {
+        attention(index, rows: rows, sequences: sequences, kv: kv)
+        let isLast = index == weights.layers.count - 1
+        if isLast { keepOnly(batch.logitRows) }
+        finish(weights.layers[index], rows: isLast ? batch.logitRows.count : rows)
+      }
+    }
+    project(rows: batch.logitRows.count, into: logits)
+  }
+
+  /// Token embeddings into the residual stream, and the angles of each row's position.
+  private func embed(_ batch: ForwardBatch) {
+    let (width, half) = (configuration.width, configuration.headDim / 2)
+    for sequence in batch.sequences {
+      for row in sequence.rows {
+        weights.embedding.read(Int(batch.tokens[row]), into: scratch.hidden + row * width)
+        configuration.rope.angles(
+          at: sequence.startPosition + row - sequence.rows.lowerBound,
+          cosines: scratch.cosines + row * half, sines: scratch.sines + row * half)
+      }
+    }
+  }
+
+  private func attentionSequences(
+    _ batch: ForwardBatch, tables: UnsafeBufferPointer<Int32>
+  ) -> [AttentionSequence] {
+    var offset = 0
+    return batch.sequences.map { sequence in
+      precondition(
+        kvLayout.blocks(forTokens: sequence.startPosition + sequence.rows.count) <= sequence.blockTable.count)
+      defer { offset += sequence.blockTable.count }
+      return AttentionSequence(
+        rows: sequence.rows, startPosition: sequence.startPosition, blockTable: tables.baseAddress! + offset)
+    }
+  }
+
+  /// Norm, queries, keys and values, RoPE, keys and values into their slots, attention: up to `attended`.
+  private func attention(_ index: Int, rows: Int, sequences: [AttentionSequence], kv: KVMemory) {
+    let (c, layer) = (configuration, weights.layers[index])
+    rmsNorm(
+      scratch.hidden, weight: layer.attentionNorm, epsilon: c.normEpsilon, rows: rows, dim: c.width,
+      into: scratch.normed, threads: threads)
+    multiply(
+      scratch.normed, rows: rows,
+      by: [
+        (layer.query.matrix, scratch.queries), (layer.key.matrix, scratch.keys), (layer.value.matrix, scratch.values),
+      ], threads: threads)
+    add(layer.query.bias, to: scratch.queries, rows: rows)
+    add(layer.key.bias, to: scratch.keys, rows: rows)
+    add(layer.value.bias, to: scratch.values, rows: rows)
+    rotate(scratch.queries, heads: c.heads, rows: rows)
+    rotate(scratch.keys, heads: c.kvHeads, rows: rows)
+    let pages = pages(of: kv, layer: index)
+    storeKV(keys: scratch.keys, values: scratch.values, sequences: sequences, into: pages)
+    attend(
+      queries: scratch.queries, sequences: sequences, kv: pages, heads: c.heads, scale: attentionScale,
+      out: scratch.attended, threads: threads)
+  }
+
+  /// Output projection into the residual stream, norm, SwiGLU, and its projection into the residual stream.
+  private func finish(_ layer: LlamaLayer, rows: Int) {
+    let c = configuration
+    layer.attentionOutput.matrix.multiply(
+      scratch.attended, rows: rows, into: scratch.hidden, accumulate: true, threads: threads)
+    add(layer.attentionOutput.bias, to: scratch.hidden, rows: rows)
+    rmsNorm(
+      scratch.hidden, weight: layer.feedForwardNorm, epsilon: c.normEpsilon, rows: rows, dim: c.width,
+      into: scratch.normed, threads: threads)
+    multiply(
+      scratch.normed, rows: rows, by: [(layer.gate.matrix, scratch.gate), (layer.up.matrix, scratch.up)],
+      threads: threads)
+    add(layer.gate.bias, to: scratch.gate, rows: rows)
+    add(layer.up.bias, to: scratch.up, rows: rows)
+    swiGLU(
+      gate: scratch.gate, up: scratch.up, rows: rows, dim: c.feedForwardWidth, into: scratch.gate, threads: threads)
+    layer.down.matrix.multiply(scratch.gate, rows: rows, into: scratch.hidden, accumulate: true, threads: threads)
+    add(layer.down.bias, to: scratch.hidden, rows: rows)
+  }
+
+  /// The last norm and the logits of the first `rows` rows.
+  private func project(rows: Int, into logits: UnsafeMutableBufferPointer<Float>) {
+    guard rows > 0, let out = logits.baseAddress else { return }
+    rmsNorm(
+      scratch.hidden, weight: weights.outputNorm, epsilon: configuration.normEpsilon, rows: rows,
+      dim: configuration.width, into: scratch.normed, threads: threads)
+    weights.output.multiply(scratch.normed, rows: rows, into: out, threads: threads)
+  }
+
+  /// Moves these rows to the front: after the last layer's keys and values, only rows whose logits are wanted go on.
+  private func keepOnly(_ rows: [Int]) {
+    let (width, queryWidth) = (configuration.width, configuration.queryWidth)
+    for (target, row) in rows.enumerated() where target != row {
+      (scratch.hidden + target * width).update(from: scratch.hidden + row * width, count: width)
+      (scratch.attended + target * queryWidth).update(from: scratch.attended + row * queryWidth, count: queryWidth)
+    }
+  }
+
+  private func add(_ bias: [Float]?, to out: UnsafeMutablePointer<Float>, rows: Int) {
+    guard let bias else { return }
+    addBias(bias, rows: rows, dim: bias.count, to: out, threads: threads)
+  }
+
+  private func rotate(_ heads: UnsafeMutablePointer<Float>, heads count: Int, rows: Int) {
+    applyRoPE(
+      heads, rows: rows, heads: count, headDim: configuration.headDim, positions: scratch.rowNumbers,
+      cosines: scratch.cosines, sines: scratch.sines, pairing: configuration.rope.pairing, threads: threads)
+  }
+
+  private func pages(of kv: KVMemory, layer: Int) -> PagedKV {
+    PagedKV(
+      base: kv.base + layer * kvLayout.bytesPerLayer, bytesPerBlock: kvLayout.bytesPerBlock,
+      blockSize: kvLayout.blockSize, kvHeads: kvLayout.kvHeads, headDim: kvLayout.headDim,
+      elementType: kvLayout.elementType == .f16 ? .f16 : .f32)
+  }
+}

@@ -1,0 +1,64 @@
+import Kernels
+import ModelFiles
+
+/// Finds a model's tensors, checks their shapes and types, and brings them into the form that the kernels read.
+struct TensorLoader {
+  let file: GGUFFile
+
+  /// A matrix of `rows × columns`, repacked.
+  func matrix(_ name: String, rows: Int, columns: Int, threads: ThreadPool) throws(ModelError) -> PackedMatrix {
+    let (bytes, format) = try numbers(name, dimensions: [columns, rows])
+    return PackedMatrix(packing: bytes, format: format, rows: rows, columns: columns, threads: threads)
+  }
+
+  /// A matrix whose rows are read one at a time, straight from the file.
+  func rows(_ name: String, rows: Int, columns: Int) throws(ModelError) -> MappedRows {
+    let (bytes, format) = try numbers(name, dimensions: [columns, rows])
+    return MappedRows(file: file, base: bytes, format: format, rows: rows, columns: columns)
+  }
+
+  func vector(_ name: String, count: Int) throws(ModelError) -> [Float] {
+    let (bytes, format) = try numbers(name, dimensions: [count])
+    return [Float](unsafeUninitializedCapacity: count) { buffer, initialized in
+      dequantize(bytes, format: format, count: count, into: buffer.baseAddress!)
+      initialized = count
+    }
+  }
+
+  func has(_ name: String) -> Bool { file.tensor(named: name) != nil }
+
+  /// nil if there is none of that name.
+  func optionalVector(_ name: String, count: Int) throws(ModelError) -> [Float]? {
+    has(name) ? try vector(name, count: count) : nil
+  }
+
+  /// - Parameter dimensions: Fastest first.
+  private func numbers(
+    _ name: String, dimensions: [Int]
+  ) throws(ModelError) -> (bytes: UnsafeRawPointer, format: TensorFormat) {
+    guard let tensor = file.tensor(named: name) else { throw .missingTensor(name: name, expected: dimensions) }
+    guard tensor.dimensions == dimensions else {
+      throw .misshapenTensor(name: name, found: tensor.dimensions, expected: dimensions)
+    }
+    guard let format = TensorFormat(rawValue: tensor.type.rawValue) else {
+      throw .unsupportedTensorType(name: name, type: "\(tensor.type)")
+    }
+    return (file.bytes(of: tensor).baseAddress!, format)
+  }
+}
+
+/// The rows of a matrix in the mapped file: the token embedding, of which a step needs a few.
+struct MappedRows {
+  /// Keeps the mapping that `base` points into.
+  let file: GGUFFile
+  let base: UnsafeRawPointer
+  let format: TensorFormat
+  let rows: Int
+  let columns: Int
+
+  /// - Precondition: `0 <= row < rows`; `out` has room for `columns`.
+  func read(_ row: Int, into out: UnsafeMutablePointer<Float>) {
+    precondition(row >= 0 && row < rows)
+    dequantize(base + row * format.byteCount(of: columns), format: format, count: columns, into: out)
+  }
+}
