@@ -54,7 +54,8 @@ package struct RotaryEmbedding: Equatable, Sendable {
   private static func divisors(_ file: GGUFFile, count: Int) throws(ModelError) -> [Float]? {
     let name = "rope_freqs.weight"
     guard let tensor = file.tensor(named: name) else {
-      for variant in ["rope_factors_long.weight", "rope_factors_short.weight"] where file.tensor(named: variant) != nil {
+      for variant in ["rope_factors_long.weight", "rope_factors_short.weight"] where file.tensor(named: variant) != nil
+      {
         throw .unsupportedFeature("RoPE scaling by \(variant)")
       }
       return nil
