@@ -17,12 +17,12 @@ let package = Package(
   ],
   targets: [
     // C, where intrinsics or a C API need it.
-    .target(name: "CSystem"),
+    .target(name: "CLinux"),
     .target(name: "CKernels", cSettings: [.unsafeFlags(["-O3"])]),
 
     // Bytes and numbers.
-    .target(name: "KVBlocks", dependencies: ["CSystem"]),
-    .target(name: "Kernels", dependencies: ["CKernels", "CSystem"]),
+    .target(name: "KVBlocks", dependencies: ["CLinux"]),
+    .target(name: "Kernels", dependencies: ["CKernels", "CLinux"]),
     .target(name: "ModelFiles"),
     .target(name: "Tokenization", dependencies: ["ModelFiles"]),
     .target(name: "Models", dependencies: ["ModelFiles", "KVBlocks", "Kernels"]),
@@ -31,7 +31,7 @@ let package = Package(
     .target(
       name: "KVTransfer",
       dependencies: [
-        "CSystem", "KVBlocks", .product(name: "Crypto", package: "swift-crypto"),
+        "CLinux", "KVBlocks", .product(name: "Crypto", package: "swift-crypto"),
         .product(name: "Logging", package: "swift-log"),
       ]),
     .target(
@@ -86,6 +86,51 @@ let package = Package(
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Logging", package: "swift-log"),
         .product(name: "UnixSignals", package: "swift-service-lifecycle"),
+      ]),
+
+    // Tests.
+    .target(name: "TestSupport", dependencies: ["ModelFiles"], path: "Tests/TestSupport"),
+    .testTarget(name: "ModuleMapTests"),
+    .testTarget(name: "KVBlocksTests", dependencies: ["KVBlocks", "TestSupport"]),
+    .testTarget(name: "KernelsTests", dependencies: ["Kernels", "TestSupport"]),
+    .testTarget(name: "ModelFilesTests", dependencies: ["ModelFiles", "TestSupport"]),
+    .testTarget(name: "ModelsTests", dependencies: ["Models", "ModelFiles", "Kernels", "KVBlocks", "TestSupport"]),
+    .testTarget(name: "TokenizationTests", dependencies: ["Tokenization", "ModelFiles", "TestSupport"]),
+    .testTarget(
+      name: "KVTransferTests",
+      dependencies: ["KVTransfer", "KVBlocks", "CLinux", "TestSupport", .product(name: "Logging", package: "swift-log")]),
+    .testTarget(
+      name: "EngineTests",
+      dependencies: [
+        "Engine", "KVBlocks", "Models", "KVTransfer", "TestSupport", .product(name: "Logging", package: "swift-log"),
+      ]),
+    .testTarget(name: "ServingAPITests", dependencies: ["ServingAPI", "TestSupport"]),
+    .testTarget(
+      name: "HTTPServerTests",
+      dependencies: [
+        "HTTPServer", .product(name: "NIOCore", package: "swift-nio"), .product(name: "NIOPosix", package: "swift-nio"),
+        .product(name: "NIOHTTP1", package: "swift-nio"), .product(name: "Logging", package: "swift-log"),
+      ]),
+    .testTarget(name: "ModelStoreTests", dependencies: ["ModelStore", "TestSupport"]),
+    .testTarget(
+      name: "WorkerTests",
+      dependencies: [
+        "Worker", "ServingAPI", "HTTPServer", "Engine", "Tokenization", "KVTransfer", "ModelFiles", "TestSupport",
+        .product(name: "NIOCore", package: "swift-nio"), .product(name: "NIOPosix", package: "swift-nio"),
+        .product(name: "Logging", package: "swift-log"),
+      ]),
+    .testTarget(
+      name: "ProxyTests",
+      dependencies: [
+        "Proxy", "ServingAPI", "HTTPServer", "TestSupport",
+        .product(name: "NIOCore", package: "swift-nio"), .product(name: "NIOPosix", package: "swift-nio"),
+        .product(name: "NIOHTTP1", package: "swift-nio"), .product(name: "Logging", package: "swift-log"),
+      ]),
+    .testTarget(name: "LauncherTests", dependencies: ["Launcher"]),
+    .testTarget(
+      name: "EndToEndTests",
+      dependencies: [
+        "Worker", "Proxy", "TestSupport", .product(name: "Logging", package: "swift-log"),
       ]),
   ]
 )

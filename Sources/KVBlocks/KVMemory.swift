@@ -1,4 +1,4 @@
-import CSystem
+import CLinux
 import Glibc
 
 /// The bytes of a KV pool: one anonymous file that another process on this host can map.

@@ -1,4 +1,4 @@
-import CSystem
+import CLinux
 import Synchronization
 
 /// A word that threads sleep on until it changes.

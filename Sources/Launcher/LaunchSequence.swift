@@ -82,6 +82,9 @@ package struct LaunchSequence {
   private mutating func exited(_ child: Int) -> [Action] {
     alive.remove(child)
     switch state {
+    case .up where stages.last?.contains(child) == false:
+      // The proxy routes around a dead worker, and says so to its clients if none is left.
+      return [.report(.died(child))]
     case .starting, .up: return [.report(.died(child))] + stop(from: stages.count - 1, exitCode: 1)
     case .stopping(let stage, let exitCode): return stop(from: stage, exitCode: exitCode, already: stage)
     case .idle, .done: return []

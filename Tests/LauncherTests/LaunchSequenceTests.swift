@@ -36,11 +36,20 @@ struct LaunchSequenceTests {
     #expect(sequence.handle(.stopSignal) == [.kill([0, 1, 2])])
   }
 
-  @Test func `A child that dies is reported, and the rest is stopped with exit code 1`() {
+  @Test func `A worker that dies is reported, and the rest goes on`() {
     var sequence = sequence(after: allReady)
-    #expect(sequence.handle(.exited(2)) == [.report(.died(2)), .stop([3])])
+    #expect(sequence.handle(.exited(2)) == [.report(.died(2))])
+    #expect(sequence.handle(.exited(0)) == [.report(.died(0))])
+    #expect(sequence.handle(.stopSignal) == [.stop([3])])
     #expect(sequence.handle(.exited(3)) == [.stop([1])])
-    #expect(sequence.handle(.exited(1)) == [.stop([0])])
+    #expect(sequence.handle(.exited(1)) == [.finish(exitCode: 0)])
+  }
+
+  @Test func `When the proxy dies the rest is stopped, with exit code 1`() {
+    var sequence = sequence(after: allReady)
+    #expect(sequence.handle(.exited(3)) == [.report(.died(3)), .stop([1, 2])])
+    #expect(sequence.handle(.exited(1)) == [])
+    #expect(sequence.handle(.exited(2)) == [.stop([0])])
     #expect(sequence.handle(.exited(0)) == [.finish(exitCode: 1)])
   }
 

@@ -13,7 +13,8 @@ int xs_seal_size(int fd);
 /// Sends `length` bytes (at least one) and one descriptor over a Unix stream socket. Returns the bytes sent.
 ssize_t xs_send_descriptor(int socket, const void *bytes, size_t length, int descriptor);
 
-/// Receives up to `length` bytes and at most one descriptor (`*descriptor` is -1 if none came; close-on-exec).
+/// Receives up to `length` bytes and the first descriptor that came with them (`*descriptor` is -1 if none came; close-on-exec).
+/// Further descriptors are closed, so that a hostile peer cannot fill our table.
 ssize_t xs_receive_descriptor(int socket, void *bytes, size_t length, int *descriptor);
 
 /// The peer of a connected Unix socket; 0 on success.
@@ -27,3 +28,15 @@ int xs_futex_wake(const uint32_t *word, int count);
 
 /// Asks the kernel to send `signal` to this process when its parent dies.
 int xs_signal_on_parent_death(int signal);
+
+/// The seals of a memory file (`F_GET_SEALS`).
+int xs_get_seals(int fd);
+
+/// True if those seals keep the file from shrinking, so that no mapping of it can fault.
+int xs_seals_forbid_shrinking(int seals);
+
+/// CRC32C (Castagnoli) of `crc`'s bytes followed by these; start with 0. By instruction where the CPU has it.
+uint32_t xs_crc32c(uint32_t crc, const void *bytes, size_t length);
+
+/// The same by table, on any CPU.
+uint32_t xs_crc32c_by_table(uint32_t crc, const void *bytes, size_t length);

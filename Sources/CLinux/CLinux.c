@@ -1,5 +1,5 @@
 #define _GNU_SOURCE
-#include "CSystem.h"
+#include "CLinux.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/futex.h>
@@ -45,9 +45,14 @@ ssize_t xs_receive_descriptor(int socket, void *bytes, size_t length, int *descr
   ssize_t received = recvmsg(socket, &message, MSG_CMSG_CLOEXEC);
   if (received < 0) return received;
   for (struct cmsghdr *header = CMSG_FIRSTHDR(&message); header; header = CMSG_NXTHDR(&message, header)) {
-    if (header->cmsg_level == SOL_SOCKET && header->cmsg_type == SCM_RIGHTS &&
-        header->cmsg_len == CMSG_LEN(sizeof(int))) {
-      memcpy(descriptor, CMSG_DATA(header), sizeof(int));
+    if (header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS) continue;
+    // Alignment leaves room for a second descriptor, and the kernel uses it.
+    size_t count = (header->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+    for (size_t index = 0; index < count; index++) {
+      int one;
+      memcpy(&one, CMSG_DATA(header) + index * sizeof(int), sizeof(int));
+      if (*descriptor < 0) *descriptor = one;
+      else close(one);
     }
   }
   return received;
@@ -73,3 +78,7 @@ int xs_futex_wake(const uint32_t *word, int count) {
 }
 
 int xs_signal_on_parent_death(int signal) { return prctl(PR_SET_PDEATHSIG, signal); }
+
+int xs_get_seals(int fd) { return fcntl(fd, F_GET_SEALS); }
+
+int xs_seals_forbid_shrinking(int seals) { return seals >= 0 && (seals & F_SEAL_SHRINK) != 0; }

@@ -1,0 +1,35 @@
+# Two commands do everything: `make up` and `make test`.
+SWIFT ?= swift
+PYTHON ?= python3
+XPYD := .build/release/xpyd
+TOPOLOGY ?= 2p1d
+PYTHON_PACKAGES := .build/python
+
+.PHONY: up test build model lint swift-test conformance
+
+up: build model
+	@exec $(XPYD) up $(TOPOLOGY) $(ARGS)
+
+test: swift-test conformance
+
+build:
+	$(SWIFT) build -c release --product xpyd
+
+# The reference model, fetched once into the user's cache folder and verified.
+model: build
+	$(XPYD) model pull
+
+# Numeric code is 50 times slower without optimisation, so the tests run what ships.
+swift-test: model
+	$(SWIFT) test -c release
+
+# The built binary, as processes, seen through the official OpenAI client.
+conformance: model $(PYTHON_PACKAGES)/.installed
+	PYTHONPATH=$(PYTHON_PACKAGES) $(PYTHON) -m pytest -q Tests/Conformance
+
+$(PYTHON_PACKAGES)/.installed: Tests/Conformance/requirements.txt
+	$(PYTHON) -m pip install --quiet --disable-pip-version-check --target $(PYTHON_PACKAGES) --upgrade -r $<
+	touch $@
+
+lint:
+	$(SWIFT) format lint --strict --recursive --parallel Package.swift Sources Tests

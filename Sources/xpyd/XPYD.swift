@@ -1,0 +1,17 @@
+import ArgumentParser
+import Launcher
+
+/// The one binary: every process of a deployment, and the tools around it.
+@main
+struct XPYD: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "xpyd",
+    abstract: "Disaggregated LLM serving: X prefillers, Y decoders, one OpenAI endpoint.",
+    version: Version.text,
+    subcommands: [UpCommand.self, ServeCommand.self, ProxyCommand.self, ModelCommand.self])
+
+  static func main() async {
+    StopOnEndOfInput.watchIfAsked()
+    await main(nil)
+  }
+}

@@ -1,0 +1,89 @@
+"""What happens to requests, processes and ports when something dies or is stopped."""
+
+import concurrent.futures
+import os
+import signal
+import socket
+
+import openai
+
+from deployment import EXAMPLE_MODEL, Deployment, is_alive, wait_until
+
+PROMPTS = [f"Story number {i}: " + "the sea was calm and the boats were far away, " * (1 + i % 9) for i in range(32)]
+
+
+def ask(url, prompt):
+    client = openai.OpenAI(base_url=f"{url}/v1", api_key="none", timeout=120, max_retries=0)
+    answer = client.completions.create(model=EXAMPLE_MODEL, prompt=prompt, max_tokens=16, temperature=0)
+    return answer.choices[0].text
+
+
+def free_blocks(running, port):
+    return running.metric(port, "xpyd:kv_blocks_free")
+
+
+def test_a_killed_prefiller_loses_no_request_and_leaks_no_block(tmp_path):
+    running = Deployment("2p1d", tmp_path)
+    decoder = running.decoder_ports[0]
+    survivor = running.prefiller_ports[1]
+    before = {port: free_blocks(running, port) for port in (decoder, survivor)}
+    with concurrent.futures.ThreadPoolExecutor(32) as pool:
+        futures = [pool.submit(ask, running.url, prompt) for prompt in PROMPTS]
+        concurrent.futures.wait(futures, return_when=concurrent.futures.FIRST_COMPLETED)
+        running.kill("prefiller1")
+        answers = [future.result() for future in futures]
+    expected = [ask(f"http://127.0.0.1:{decoder}", prompt) for prompt in PROMPTS]
+    assert answers == expected
+    for port, count in before.items():
+        wait_until(lambda: free_blocks(running, port) == count, f"all blocks free on {port}")
+    code, rest = running.stop()
+    assert code == 0, rest
+
+
+def test_a_killed_decoder_is_a_clear_error_and_no_hang(tmp_path):
+    running = Deployment("1p1d", tmp_path)
+    prefiller = running.prefiller_ports[0]
+    before = free_blocks(running, prefiller)
+    running.kill("decoder")
+    for _ in range(3):
+        try:
+            ask(running.url, "Hello")
+            raise AssertionError("answered without a decoder")
+        except openai.InternalServerError as error:
+            assert error.status_code in (502, 503)
+            assert "decoder" in str(error)
+    wait_until(lambda: free_blocks(running, prefiller) == before, "all blocks free")
+    code, rest = running.stop()
+    assert code == 0, rest
+
+
+def test_ctrl_c_stops_everything_and_frees_the_ports(tmp_path):
+    running = Deployment("1p1d", tmp_path)
+    ports = [running.port, *running.prefiller_ports, *running.decoder_ports]
+    assert ask(running.url, "Hello")
+    code, rest = running.stop(signal.SIGINT)
+    assert code == 0, rest
+    assert "exit code 0" in rest
+    assert not any(is_alive(pid) for pid in running.pids.values())
+    for port in ports:
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(("127.0.0.1", port))
+    assert {path.name for path in tmp_path.iterdir()} == {"prefiller1.log", "decoder.log", "proxy.log"}
+
+
+def test_a_killed_launcher_leaves_no_orphan(tmp_path):
+    running = Deployment("1p1d", tmp_path)
+    os.kill(running.process.pid, signal.SIGKILL)
+    running.process.wait()
+    wait_until(lambda: not any(is_alive(pid) for pid in running.pids.values()), "all children gone")
+
+
+def test_the_ttft_block_is_in_the_proxys_log(tmp_path):
+    running = Deployment("2p1d", tmp_path)
+    for i in range(4):
+        ask(running.url, f"Hello number {i}")
+    wait_until(lambda: "Prefiller 2 TTFT stats:" in (tmp_path / "proxy.log").read_text(), "the block")
+    block = (tmp_path / "proxy.log").read_text()
+    assert "Num requests: " in block and " - 99th Percentile (ms): " in block
+    running.stop()
