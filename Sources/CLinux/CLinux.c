@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <linux/futex.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -82,3 +83,9 @@ int xs_signal_on_parent_death(int signal) { return prctl(PR_SET_PDEATHSIG, signa
 int xs_get_seals(int fd) { return fcntl(fd, F_GET_SEALS); }
 
 int xs_seals_forbid_shrinking(int seals) { return seals >= 0 && (seals & F_SEAL_SHRINK) != 0; }
+
+int xs_accept(int listener) { return accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC); }
+
+int xs_event_descriptor(void) { return eventfd(0, EFD_CLOEXEC); }
+
+void xs_name_thread(const char *name) { prctl(PR_SET_NAME, name); }

@@ -29,6 +29,7 @@ package enum KVTransferError: Error, Equatable {
 
   // This side.
   case destinationTooSmall(needed: Int, given: Int)
+  case handoffTooLarge(blocks: Int, limit: Int)
   case insecureListener(host: String)
   case cannotListen(host: String, port: Int, reason: String)
   case cancelled
@@ -55,6 +56,7 @@ extension KVTransferError {
     case .corrupt: "corrupt"
     case .protocolViolation: "protocol_violation"
     case .destinationTooSmall: "destination_too_small"
+    case .handoffTooLarge: "handoff_too_large"
     case .insecureListener: "insecure_listener"
     case .cannotListen: "cannot_listen"
     case .cancelled: "cancelled"
@@ -69,7 +71,8 @@ extension KVTransferError: CustomStringConvertible {
     case .unknownHandoff, .leaseExpired, .alreadyClaimed, .tokensMismatch, .engineMismatch: refusal
     case .versionMismatch, .modelMismatch, .tokenizerMismatch, .layoutMismatch, .unauthorized: disagreement
     case .peerUnreachable, .peerClosed, .timedOut, .corrupt, .protocolViolation: broken
-    case .destinationTooSmall, .insecureListener, .cannotListen, .cancelled, .closed: local
+    case .destinationTooSmall, .handoffTooLarge, .insecureListener, .cannotListen, .cancelled, .closed:
+      local
     }
   }
 
@@ -125,6 +128,8 @@ extension KVTransferError: CustomStringConvertible {
     switch self {
     case .destinationTooSmall(let needed, let given):
       "The handoff needs \(needed) blocks, \(given) are set aside for it. Pass kv_transfer_params on unchanged."
+    case .handoffTooLarge(let blocks, let limit):
+      "A handoff of \(blocks) blocks; \(limit) is the most. Raise --block-size."
     case .insecureListener(let host):
       "Will not listen for KV transfers on \(host) without a shared secret. Set one, or listen on 127.0.0.1."
     case .cannotListen(let host, let port, let reason):

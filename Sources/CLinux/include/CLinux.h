@@ -40,3 +40,12 @@ uint32_t xs_crc32c(uint32_t crc, const void *bytes, size_t length);
 
 /// The same by table, on any CPU.
 uint32_t xs_crc32c_by_table(uint32_t crc, const void *bytes, size_t length);
+
+/// The next connection of a listener, non-blocking and close-on-exec: `accept4`.
+int xs_accept(int listener);
+
+/// A descriptor that `poll` finds readable once 8 bytes that are not all zero were written to it: `eventfd`.
+int xs_event_descriptor(void);
+
+/// Names the calling thread, at most 15 bytes, for `top -H`.
+void xs_name_thread(const char *name);

@@ -1,0 +1,100 @@
+import KVBlocks
+
+/// Every handoff that holds blocks, and when its lease ends. A value: time is handed in, and whoever owns it calls
+/// the `onRelease` of what it returns, outside any lock.
+package struct HandoffLedger: Sendable {
+  package struct Entry: Sendable {
+    package var blocks: [KVBlockID]
+    package var tokens: Int
+    package var requestID: String
+    package var lease: HandoffLease
+    package var onRelease: @Sendable () -> Void
+  }
+
+  package struct Released: Sendable {
+    package var entry: Entry
+    package var ending: HandoffLease.Ending
+  }
+
+  package enum ClaimAnswer {
+    case granted(Entry, leaseLeft: Duration)
+    case taken
+    case expired
+    case unknown
+  }
+
+  private var entries: [KVHandoff.ID: Entry] = [:]
+  private var deadlines = DeadlineHeap<KVHandoff.ID>()
+  /// The last few that expired, so that a late decoder learns why its handoff is gone.
+  private var recentlyExpired: [KVHandoff.ID] = []
+  private static let recentlyExpiredLimit = 256
+
+  package init() {}
+
+  package var count: Int { entries.count }
+
+  /// When `expire` next has something to do.
+  package var nextDeadline: ContinuousClock.Instant? { deadlines.first?.deadline }
+
+  package mutating func publish(_ entry: Entry, id: KVHandoff.ID) {
+    entries[id] = entry
+    deadlines.insert(id, at: entry.lease.deadline)
+  }
+
+  package mutating func claim(
+    _ id: KVHandoff.ID, by claim: HandoffLease.ClaimID, now: ContinuousClock.Instant
+  ) -> (answer: ClaimAnswer, released: [Released]) {
+    let released = expire(now: now)
+    guard var entry = entries[id] else { return (recentlyExpired.contains(id) ? .expired : .unknown, released) }
+    let answer = entry.lease.claim(by: claim, now: now)
+    entries[id] = entry
+    switch answer {
+    case .granted(let left): return (.granted(entry, leaseLeft: left), released)
+    case .taken: return (.taken, released)
+    }
+  }
+
+  package mutating func finish(_ id: KVHandoff.ID, _ claim: HandoffLease.ClaimID) -> Released? {
+    act(on: id) { $0.finish(claim) }
+  }
+
+  package mutating func lose(
+    _ id: KVHandoff.ID, _ claim: HandoffLease.ClaimID, now: ContinuousClock.Instant
+  ) -> Released? {
+    act(on: id) { $0.lose(claim, now: now) }
+  }
+
+  package mutating func withdraw(_ id: KVHandoff.ID) -> Released? {
+    act(on: id) { $0.withdraw() }
+  }
+
+  /// Ends every lease that has run out.
+  package mutating func expire(now: ContinuousClock.Instant) -> [Released] {
+    var released: [Released] = []
+    while let (deadline, id) = deadlines.first, deadline <= now || entries[id] == nil {
+      deadlines.removeFirst()
+      if let ended = act(on: id, { $0.tick(now: now) }) { released.append(ended) }
+    }
+    return released
+  }
+
+  /// Takes everything out; nobody may be reading any more.
+  package mutating func removeAll() -> [Released] {
+    defer { self = HandoffLedger() }
+    return entries.values.map { Released(entry: $0, ending: .withdrawn) }
+  }
+
+  private mutating func act(
+    on id: KVHandoff.ID, _ event: (inout HandoffLease) -> HandoffLease.Action
+  ) -> Released? {
+    guard var entry = entries[id] else { return nil }
+    let action = event(&entry.lease)
+    guard case .free(let ending) = action else {
+      entries[id] = entry
+      return nil
+    }
+    entries[id] = nil
+    if ending == .expired { recentlyExpired = recentlyExpired.suffix(Self.recentlyExpiredLimit - 1) + [id] }
+    return Released(entry: entry, ending: ending)
+  }
+}

@@ -1,0 +1,159 @@
+import KVBlocks
+import Logging
+import Synchronization
+
+/// The decoder's side: pulls handoffs, a few at a time, on threads of its own.
+final class Puller: Sendable {
+  private struct State: Sendable {
+    var running: [ObjectIdentifier: PullCancellation] = [:]
+    var isClosed = false
+    var pulls: [String: Int] = [:]
+    var bytes: [String: Int] = [:]
+    var failures: [String: Int] = [:]
+  }
+
+  private let memory: KVMemory
+  private let configuration: TransferConfiguration
+  private let connections: PeerConnections
+  private let threads: PullThreads
+  private let state = Mutex(State())
+
+  init(memory: KVMemory, identity: KVIdentity, configuration: TransferConfiguration, logger: Logger) {
+    self.memory = memory
+    self.configuration = configuration
+    connections = PeerConnections(identity, configuration, logger)
+    threads = PullThreads(limit: configuration.pullThreads)
+  }
+
+  /// Interrupts what is under way and returns when no thread writes into the pool any more.
+  func close() {
+    let running = state.withLock { state in
+      state.isClosed = true
+      return Array(state.running.values)
+    }
+    for cancellation in running { cancellation.cancel(.closed) }
+    threads.close()
+    connections.closeIdle()
+  }
+
+  func addStatistics(to statistics: inout TransferStatistics) {
+    state.withLock { state in
+      statistics.pullsByTransport = state.pulls
+      statistics.bytesByTransport = state.bytes
+      statistics.failuresByLabel = state.failures
+    }
+  }
+
+  /// See `KVTransport.pull`. On cancellation the connection is closed; this returns when nobody writes into
+  /// `destination` any more.
+  func pull(_ handoff: KVHandoff, into destination: [KVBlockID]) async throws(KVTransferError) -> KVPullReport {
+    let cancellation = PullCancellation()
+    let result = await run(handoff, destination, cancellation)
+    state.withLock { state in
+      switch result {
+      case .success(let report):
+        state.pulls[report.transport, default: 0] += 1
+        state.bytes[report.transport, default: 0] += report.bytes
+      case .failure(let error): state.failures[error.label, default: 0] += 1
+      }
+    }
+    return try result.get()
+  }
+
+  private func run(
+    _ handoff: KVHandoff, _ destination: [KVBlockID], _ cancellation: PullCancellation
+  ) async -> Result<KVPullReport, KVTransferError> {
+    let key = ObjectIdentifier(cancellation)
+    let isOpen = state.withLock { state in
+      if !state.isClosed { state.running[key] = cancellation }
+      return !state.isClosed
+    }
+    guard isOpen else { return .failure(.closed) }
+    defer { state.withLock { $0.running[key] = nil } }
+    let start = ContinuousClock.now
+    return await withTaskCancellationHandler {
+      await withCheckedContinuation { continuation in
+        let id = threads.enqueue { [self] in
+          continuation.resume(returning: pullNow(handoff, destination, cancellation, start))
+        }
+        guard let id else { return continuation.resume(returning: .failure(.closed)) }
+        cancellation.whileQueued { [threads] reason in
+          if threads.remove(id) { continuation.resume(returning: .failure(reason)) }
+        }
+      }
+    } onCancel: {
+      cancellation.cancel(.cancelled)
+    }
+  }
+
+  private func pullNow(
+    _ handoff: KVHandoff, _ blocks: [KVBlockID], _ cancellation: PullCancellation, _ start: ContinuousClock.Instant
+  ) -> Result<KVPullReport, KVTransferError> {
+    do throws(KVTransferError) {
+      try cancellation.check()
+      let timeouts = configuration.timeouts
+      let patience = Patience(stall: timeouts.stall, whole: timeouts.pull, from: start)
+      guard ContinuousClock.now < patience.end else { throw .timedOut(what: "free pull thread", after: timeouts.pull) }
+      let needed = memory.layout.blocksNeeded(forUntrustedTokens: handoff.tokens)
+      guard needed <= blocks.count else { throw .destinationTooSmall(needed: needed, given: blocks.count) }
+      let destination = PeerConnection.Destination(
+        memory: memory, blocks: blocks, wantsChecksums: configuration.checksum)
+      let transport = try move(handoff, into: destination, cancellation, patience)
+      let bytes = needed * memory.layout.bytesPerBlock
+      return .success(KVPullReport(transport: transport, bytes: bytes, duration: start.duration(to: .now)))
+    } catch {
+      return .failure(cancellation.reason ?? error)
+    }
+  }
+
+  /// - Returns: The transport that carried it.
+  private func move(
+    _ handoff: KVHandoff, into destination: PeerConnection.Destination, _ cancellation: PullCancellation,
+    _ patience: Patience
+  ) throws(KVTransferError) -> String {
+    let (connection, claim) = try claim(handoff, cancellation, patience)
+    try connection.fetch(claim, into: destination, cancellation, patience)
+    try connection.finish(claim, patience)
+    connections.giveBack(connection, for: handoff)
+    return connection.transport
+  }
+
+  /// Over a resting connection if there is one. If that turns out to have ended meanwhile, nothing was granted on
+  /// it, and a fresh one is made.
+  private func claim(
+    _ handoff: KVHandoff, _ cancellation: PullCancellation, _ patience: Patience
+  ) throws(KVTransferError) -> (PeerConnection, PeerConnection.Claim) {
+    if let resting = connections.takeIdle(for: handoff) {
+      try cancellation.attach(resting.channel.socket)
+      do throws(KVTransferError) {
+        return (resting, try claim(handoff, over: resting, patience))
+      } catch {
+        guard case .peerClosed = error, cancellation.reason == nil else { throw error }
+      }
+    }
+    let fresh = try connections.connect(for: handoff, cancellation)
+    return (fresh, try claim(handoff, over: fresh, patience))
+  }
+
+  private func claim(
+    _ handoff: KVHandoff, over connection: PeerConnection, _ patience: Patience
+  ) throws(KVTransferError) -> PeerConnection.Claim {
+    do throws(KVTransferError) {
+      return try connection.claim(
+        handoff, layout: memory.layout, wantsChecksums: configuration.checksum, patience)
+    } catch {
+      switch error {
+      case .unknownHandoff, .leaseExpired, .alreadyClaimed: connections.giveBack(connection, for: handoff)
+      default: break
+      }
+      throw error
+    }
+  }
+}
+
+extension KVLayout {
+  /// As `blocks(forTokens:)`, for a number that came from outside: no overflow, and 0 for what is no count.
+  fileprivate func blocksNeeded(forUntrustedTokens tokens: Int) -> Int {
+    tokens <= 0 ? 0 : (tokens - 1) / blockSize + 1
+  }
+}

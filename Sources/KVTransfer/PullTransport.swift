@@ -1,0 +1,87 @@
+import KVBlocks
+import Logging
+
+/// The pull transport: the prefiller publishes and serves, the decoder claims and copies; over shared memory on one
+/// host, over TCP between hosts.
+///
+/// `start` → `publish` and `pull` → `close`, which must be called: threads hold on to the parts. State lives in the
+/// ledger's monitor, the server's and the puller's; a serving connection and a pull each have a thread.
+package final class PullTransport: KVTransport {
+  package let port: Int
+  private let memory: KVMemory
+  private let identity: KVIdentity
+  private let advertisedHost: String
+  private let handoffs: PublishedHandoffs
+  private let server: TransferServer
+  private let puller: Puller
+
+  /// Listens, and serves from now on.
+  /// - Parameter now: The clock of the leases.
+  /// - Throws: `cannotListen`, or `insecureListener` for an address beyond loopback without a secret.
+  package init(
+    memory: KVMemory, identity: KVIdentity, configuration: TransferConfiguration = TransferConfiguration(),
+    logger: Logger, now: @escaping @Sendable () -> ContinuousClock.Instant = { .now }
+  ) throws(KVTransferError) {
+    precondition(memory.layout == identity.layout)
+    self.memory = memory
+    self.identity = identity
+    advertisedHost = configuration.advertisedHost ?? configuration.listenHost
+    handoffs = PublishedHandoffs(logger: logger, now: now)
+    server = try TransferServer(
+      ServedConnection.Context(
+        memory: memory, identity: identity,
+        incarnation: KVHandoff.ID.random().rawValue, configuration: configuration, handoffs: handoffs,
+        sharedPool: configuration.transports == .tcp ? nil : SharedPool(memory), logger: logger))
+    port = server.port
+    puller = Puller(memory: memory, identity: identity, configuration: configuration, logger: logger)
+    guard handoffs.start() else {
+      server.close()
+      throw .cannotListen(host: configuration.listenHost, port: port, reason: "the process is out of threads")
+    }
+    logger.info(
+      "KV transfer server listens",
+      metadata: ["host": "\(configuration.listenHost)", "port": "\(port)", "transports": "\(configuration.transports)"])
+  }
+
+  /// Ends pulls (they throw `closed`) and connections, and releases every handoff. Blocks until all threads are gone.
+  package func close() {
+    puller.close()
+    server.close()
+    handoffs.close()
+  }
+
+  package var statistics: TransferStatistics {
+    var statistics = handoffs.statistics
+    puller.addStatistics(to: &statistics)
+    return statistics
+  }
+
+  /// - Precondition: `blocks` are just those that `tokens` need.
+  package func publish(
+    _ blocks: [KVBlockID], tokens: Int, requestID: String, lease: Duration, onRelease: @escaping @Sendable () -> Void
+  ) throws(KVTransferError) -> KVHandoff {
+    precondition(tokens >= 0 && blocks.count == memory.layout.blocks(forTokens: tokens))
+    guard blocks.count <= ClaimedBody.blockLimit else {
+      throw .handoffTooLarge(blocks: blocks.count, limit: ClaimedBody.blockLimit)
+    }
+    let id = KVHandoff.ID.random()
+    let entry = HandoffLedger.Entry(
+      blocks: blocks, tokens: tokens, requestID: requestID,
+      lease: HandoffLease(deadline: handoffs.deadline(after: lease)), onRelease: onRelease)
+    try handoffs.publish(entry, id: id)
+    return KVHandoff(
+      id: id, engineID: identity.engineID, host: advertisedHost, port: port, blocks: blocks, tokens: tokens)
+  }
+
+  package func pull(
+    _ handoff: KVHandoff, into destination: [KVBlockID]
+  ) async throws(KVTransferError) -> KVPullReport {
+    try await puller.pull(handoff, into: destination)
+  }
+
+  package func withdraw(_ id: KVHandoff.ID) { handoffs.withdraw(id) }
+
+  /// Ends the leases that have run out by the clock handed in. The timer does so by itself when the time has really
+  /// passed; a clock moved by hand needs the call.
+  package func expireLeases() { handoffs.expire() }
+}

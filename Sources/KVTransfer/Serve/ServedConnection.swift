@@ -1,0 +1,128 @@
+import CLinux
+import KVBlocks
+import Logging
+
+/// One decoder's connection to this prefiller, on its own thread: handshake, then one claim after the other.
+struct ServedConnection {
+  /// What all connections share.
+  struct Context: Sendable {
+    var memory: KVMemory
+    var identity: KVIdentity
+    var incarnation: String
+    var configuration: TransferConfiguration
+    var handoffs: PublishedHandoffs
+    /// The pool for peers on this host, read-only; nil: no shared memory here.
+    var sharedPool: SharedPool?
+    var logger: Logger
+  }
+
+  let channel: FrameChannel
+  let isUnix: Bool
+  let context: Context
+
+  /// Serves until the peer leaves, breaks the protocol or is too slow.
+  func run() {
+    do throws(KVTransferError) {
+      guard try shakeHands() else { return }
+      while true {
+        channel.socket.waitForBytes()
+        try serve(try channel.receive(transferPatience, for: "CLAIM"))
+      }
+    } catch {
+      if case .peerClosed = error { return }
+      context.logger.warning("KV transfer connection dropped", metadata: ["error": "\(error)"])
+    }
+  }
+
+  private var transferPatience: Patience {
+    Patience(stall: context.configuration.timeouts.stall, whole: context.configuration.timeouts.pull)
+  }
+
+  /// - Returns: False if the decoder was refused.
+  private func shakeHands() throws(KVTransferError) -> Bool {
+    let configuration = context.configuration
+    let hello = try Handshake.welcome(
+      channel, as: context.identity, incarnation: context.incarnation, secret: configuration.secret,
+      timeout: configuration.timeouts.handshake)
+    guard let hello else {
+      context.logger.warning("KV transfer peer refused", metadata: ["peer": "\(channel.socket.peer)"])
+      return false
+    }
+    let patience = Patience(stall: configuration.timeouts.handshake, whole: configuration.timeouts.handshake)
+    if isUnix, let pool = context.sharedPool {
+      let ready = ReadyBody(poolBlocks: UInt64(context.memory.blockCount))
+      try channel.send(Frame(.ready, body: ready.encoded), descriptor: pool.descriptor, patience)
+    } else {
+      let isNeighbour = context.sharedPool != nil && !hello.host.isEmpty && hello.host == Handshake.host
+      let ready = ReadyBody(unixName: isNeighbour ? TransferServer.unixName(context.incarnation) : "")
+      try channel.send(Frame(.ready, body: ready.encoded), patience)
+    }
+    return true
+  }
+
+  private func serve(_ frame: Frame) throws(KVTransferError) {
+    guard frame.kind == .claim else { throw channel.violation("\(frame.kind) in place of CLAIM") }
+    let body = try channel.decode { () throws(WireError) in try ClaimBody(decoding: frame.body) }
+    let id = KVHandoff.ID(bytes: body.id)
+    let patience = transferPatience
+    let (claim, answer) = context.handoffs.claim(id)
+    switch answer {
+    case .granted(let entry, let left):
+      // The claim ends before the connection does, so that a decoder that sees the end may try again.
+      do throws(KVTransferError) {
+        try send(entry, leaseLeft: left, for: frame.request, checksums: body.wantsChecksums, patience)
+        try awaitDone(entry, frame.request, patience)
+      } catch {
+        context.handoffs.lose(id, claim)
+        throw error
+      }
+      context.handoffs.finish(id, claim)
+      try channel.send(
+        Frame(.released, request: frame.request, generation: entry.lease.generation), patience)
+    case .taken: try deny(.taken, frame.request, patience)
+    case .expired: try deny(.expired, frame.request, patience)
+    case .unknown: try deny(.unknown, frame.request, patience)
+    }
+  }
+
+  private func deny(_ reason: DenyBody, _ request: UInt64, _ patience: Patience) throws(KVTransferError) {
+    try channel.send(Frame(.deny, request: request, body: reason.encoded), patience)
+  }
+
+  private func awaitDone(
+    _ entry: HandoffLedger.Entry, _ request: UInt64, _ patience: Patience
+  ) throws(KVTransferError) {
+    let done = try channel.receive(patience, for: "DONE")
+    guard done.kind == .done, done.request == request, done.generation == entry.lease.generation else {
+      throw channel.violation("\(done.kind) in place of DONE")
+    }
+  }
+
+  private func send(
+    _ entry: HandoffLedger.Entry, leaseLeft: Duration, for request: UInt64, checksums: Bool, _ patience: Patience
+  ) throws(KVTransferError) {
+    let generation = entry.lease.generation
+    let claimed = ClaimedBody(
+      tokens: UInt64(entry.tokens), leaseLeft: leaseLeft, blocks: entry.blocks.map { UInt32($0.index) })
+    try channel.send(
+      Frame(.claimed, request: request, generation: generation, body: claimed.encoded), patience)
+    // On a Unix socket the decoder copies them itself.
+    if isUnix { return }
+    let step = context.memory.layout.blocksPerDataFrame
+    for first in stride(from: 0, to: entry.blocks.count, by: step) {
+      let payload = entry.blocks[first..<min(first + step, entry.blocks.count)].map {
+        UnsafeRawBufferPointer(context.memory.bytes(of: $0))
+      }
+      let data = DataBody(
+        first: UInt32(first), count: UInt32(payload.count),
+        checksums: checksums ? payload.map { xs_crc32c(0, $0.baseAddress, $0.count) } : [])
+      try channel.send(
+        Frame(.data, request: request, generation: generation, body: data.encoded), payload: payload, patience)
+    }
+  }
+}
+
+extension KVLayout {
+  /// So many that a DATA frame has about 1 MiB: the receiver checks it while the next is on its way.
+  var blocksPerDataFrame: Int { max(1, (1 << 20) / bytesPerBlock) }
+}

@@ -1,0 +1,76 @@
+/// A few threads for pulls, started when there is work, and the queue before them.
+final class PullThreads: Sendable {
+  struct Job: Sendable {
+    var id: UInt64
+    var run: @Sendable () -> Void
+  }
+
+  private struct State: Sendable {
+    var queue: [Job] = []
+    var nextID: UInt64 = 0
+    var threads = 0
+    var idle = 0
+    var isClosed = false
+  }
+
+  private let limit: Int
+  private let state = Monitor(State())
+
+  init(limit: Int) { self.limit = max(1, limit) }
+
+  /// Queues `run`, which a thread calls once, if not `remove`d before.
+  /// - Returns: nil if closed, or if there is no thread to be had at all.
+  func enqueue(_ run: @escaping @Sendable () -> Void) -> UInt64? {
+    let (id, needsThread) = state.update { state -> (UInt64?, Bool) in
+      if state.isClosed { return (nil, false) }
+      state.nextID += 1
+      state.queue.append(Job(id: state.nextID, run: run))
+      let needsThread = state.queue.count > state.idle && state.threads < limit
+      if needsThread { state.threads += 1 }
+      return (state.nextID, needsThread)
+    }
+    guard let id else { return nil }
+    if needsThread, !OwnThread.start("kv-pull", { [self] in work() }) {
+      let isAlone = state.update { state in
+        state.threads -= 1
+        return state.threads == 0
+      }
+      if isAlone && remove(id) { return nil }
+    }
+    return id
+  }
+
+  /// - Returns: True if the job was still in the queue, and now never runs.
+  func remove(_ id: UInt64) -> Bool {
+    state.update { state in
+      guard let index = state.queue.firstIndex(where: { $0.id == id }) else { return false }
+      state.queue.remove(at: index)
+      return true
+    }
+  }
+
+  /// Takes no more jobs, and returns when those it has are done and its threads gone.
+  func close() {
+    state.update { $0.isClosed = true }
+    state.wait { $0.threads > 0 ? .wait(until: nil) : .done(()) }
+  }
+
+  private func work() {
+    while let job = next() { job.run() }
+    state.update { $0.threads -= 1 }
+  }
+
+  private func next() -> Job? {
+    var isIdle = false
+    return state.wait { state in
+      if !state.queue.isEmpty {
+        if isIdle { state.idle -= 1 }
+        return .done(state.queue.removeFirst())
+      }
+      if state.isClosed { return .done(nil) }
+      if !isIdle { state.idle += 1 }
+      isIdle = true
+      return .wait(until: nil)
+    }
+  }
+}

@@ -1,0 +1,39 @@
+/// How a worker takes part in KV transfers.
+package struct TransferConfiguration: Sendable {
+  package enum Transports: String, Sendable, CaseIterable {
+    /// Shared memory where both workers run on one host, else TCP.
+    case auto
+    /// Shared memory or failure.
+    case shm
+    case tcp
+  }
+
+  package struct Timeouts: Sendable {
+    package var connect: Duration = .seconds(2)
+    package var handshake: Duration = .seconds(5)
+    /// The longest silence in mid-transfer.
+    package var stall: Duration = .seconds(10)
+    /// One pull as a whole, on both sides; the time in the queue counts.
+    package var pull: Duration = .seconds(60)
+
+    package init() {}
+  }
+
+  package var listenHost = "127.0.0.1"
+  /// 0: any free port.
+  package var port = 0
+  /// Where peers reach us; nil: `listenHost`, which then must be one address.
+  package var advertisedHost: String?
+  /// Proved by both sides before any KV moves, and never sent. Required to listen beyond loopback.
+  package var secret: String?
+  package var transports = Transports.auto
+  /// CRC32C of every block that a socket carries. Shared memory has no wire to check.
+  package var checksum = true
+  /// Pulls that move at the same time; others wait in the order of their arrival.
+  package var pullThreads = 4
+  /// Connections served at the same time; each has a thread.
+  package var connectionLimit = 256
+  package var timeouts = Timeouts()
+
+  package init() {}
+}

@@ -1,0 +1,114 @@
+import KVBlocks
+
+/// Decoder → prefiller: give me this handoff.
+package struct ClaimBody: Equatable {
+  /// The 16 bytes of the handoff's id.
+  package var id: [UInt8]
+  package var wantsChecksums: Bool
+}
+
+/// Prefiller → decoder: it is yours while this connection lives.
+package struct ClaimedBody: Equatable {
+  package var tokens: UInt64
+  package var leaseLeft: Duration
+  /// Where the blocks lie in the prefiller's pool.
+  package var blocks: [UInt32]
+}
+
+/// Prefiller → decoder: you cannot have it.
+package enum DenyBody: UInt16 { case unknown = 1, expired = 2, taken = 3 }
+
+/// Prefiller → decoder: `count` blocks from the handoff's `first` on follow this frame.
+package struct DataBody: Equatable {
+  package var first: UInt32
+  package var count: UInt32
+  /// CRC32C of each block, or none.
+  package var checksums: [UInt32]
+}
+
+extension ClaimBody {
+  static let idBytes = 16
+
+  package var encoded: [UInt8] {
+    var writer = ByteWriter()
+    writer.raw(id)
+    writer.integer(UInt8(wantsChecksums ? 1 : 0))
+    return writer.bytes
+  }
+
+  init(decoding bytes: [UInt8]) throws(WireError) {
+    var reader = ByteReader(bytes)
+    id = Array(try reader.raw(Self.idBytes))
+    wantsChecksums = try reader.integer(UInt8.self) != 0
+    try reader.end()
+  }
+}
+
+extension ClaimedBody {
+  /// More would not fit in one frame: a million tokens at 16 a block.
+  package static let blockLimit = 65_000
+
+  package var encoded: [UInt8] {
+    var writer = ByteWriter()
+    writer.integer(tokens)
+    writer.integer(UInt64(max(0, leaseLeft / .milliseconds(1))))
+    writer.integer(UInt32(blocks.count))
+    for block in blocks { writer.integer(block) }
+    return writer.bytes
+  }
+
+  init(decoding bytes: [UInt8]) throws(WireError) {
+    var reader = ByteReader(bytes)
+    tokens = try reader.integer()
+    leaseLeft = .milliseconds(Int64(min(try reader.integer(UInt64.self), UInt64(UInt32.max))))
+    blocks = try reader.words()
+    try reader.end()
+  }
+}
+
+extension DenyBody {
+  package var encoded: [UInt8] {
+    var writer = ByteWriter()
+    writer.integer(rawValue)
+    return writer.bytes
+  }
+
+  init(decoding bytes: [UInt8]) throws(WireError) {
+    var reader = ByteReader(bytes)
+    guard let reason = DenyBody(rawValue: try reader.integer()) else {
+      throw WireError(text: "an unknown reason to deny")
+    }
+    self = reason
+  }
+}
+
+extension DataBody {
+  package var encoded: [UInt8] {
+    var writer = ByteWriter()
+    writer.integer(first)
+    writer.integer(count)
+    writer.integer(UInt32(checksums.count))
+    for checksum in checksums { writer.integer(checksum) }
+    return writer.bytes
+  }
+
+  init(decoding bytes: [UInt8]) throws(WireError) {
+    var reader = ByteReader(bytes)
+    first = try reader.integer()
+    count = try reader.integer()
+    checksums = try reader.words()
+    try reader.end()
+  }
+}
+
+extension ByteReader {
+  /// A count, then that many words; the count is checked against the bytes that are there.
+  fileprivate mutating func words() throws(WireError) -> [UInt32] {
+    let count = Int(try integer(UInt32.self))
+    guard count <= remaining / 4 else { throw WireError(text: "a frame ends before its fields do") }
+    var words: [UInt32] = []
+    words.reserveCapacity(count)
+    for _ in 0..<count { words.append(try integer()) }
+    return words
+  }
+}
