@@ -62,7 +62,7 @@ package struct ModelConfiguration: Equatable, Sendable {
       throw reader.invalid("attention.head_count", "a divisor of the width \(width)")
     }
     let headDim = try reader.positive("attention.key_length", default: width / heads)
-    guard headDim % 8 == 0 else { throw .unsupportedFeature("heads of \(headDim), not a multiple of 8") }
+    guard headDim % 2 == 0 else { throw .unsupportedFeature("heads of \(headDim) dimensions, an odd number") }
     let valueLength = try reader.positive("attention.value_length", default: headDim)
     guard valueLength == headDim else {
       throw .unsupportedFeature("keys of \(headDim) beside values of \(valueLength)")

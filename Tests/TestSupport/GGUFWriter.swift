@@ -34,6 +34,12 @@ package struct GGUFWriter {
 
   package mutating func add(_ key: String, _ value: Value) { metadata.append((key, value)) }
 
+  /// Replaces the value of a key; nil takes the key out.
+  package mutating func set(_ key: String, _ value: Value?) {
+    metadata.removeAll { $0.key == key }
+    if let value { add(key, value) }
+  }
+
   package mutating func addTensor(_ name: String, type: GGUFTensorType, dimensions: [Int], bytes: [UInt8]) {
     tensors.append(
       Tensor(name: name, type: type.rawValue, dimensions: dimensions.map(UInt64.init), bytes: bytes, offset: nil))

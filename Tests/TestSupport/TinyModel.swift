@@ -21,8 +21,6 @@ package struct TinyModel {
   package var hasSeparateOutput = true
   /// `rope_freqs.weight`, `headDim / 2` of them, as llama3's scaling has it.
   package var ropeFactors: [Float]?
-  /// Written last: may add to the metadata above, not replace it.
-  package var extraMetadata: [(key: String, value: GGUFWriter.Value)] = []
 
   package init() {}
 
@@ -67,7 +65,6 @@ package struct TinyModel {
     var writer = GGUFWriter()
     addArchitecture(to: &writer)
     TinyVocabulary.add(to: &writer)
-    for (key, value) in extraMetadata { writer.add(key, value) }
     for tensor in tensors() {
       let (type, bytes) = tensor.shape.count == 2 ? encode(tensor) : (.f32, Self.float32Bytes(tensor.values))
       writer.addTensor(tensor.name, type: type, dimensions: tensor.shape.reversed(), bytes: bytes)

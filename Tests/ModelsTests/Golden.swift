@@ -1,0 +1,37 @@
+import Foundation
+import Models
+import TestSupport
+
+/// Recorded outputs of an independent float32 forward pass (numpy) over the reference model's dequantised weights.
+struct Golden: Decodable {
+  struct Prompt: Decodable {
+    struct Candidate: Decodable {
+      var id: Int32
+      var logit: Float
+    }
+
+    var name: String
+    var prompt_ids: [Int32]
+    var first_token_top10: [Candidate]
+    /// 32 tokens at temperature 0.
+    var greedy_ids: [Int32]
+    /// First minus second logit at each step.
+    var greedy_margin: [Float]
+  }
+
+  var prompts: [Prompt]
+
+  static func load() throws -> Golden {
+    try JSONDecoder().decode(Golden.self, from: fixture("smollm2-135m-instruct.q4_1.json"))
+  }
+
+  /// The first 14 · 512 of the 7,639 tokens of golden/perplexity_text.txt, by PyPI's `tokenizers` from the file's
+  /// vocabulary and merges (which agrees with every one of the golden tokenizer cases).
+  static func perplexityChunks() throws -> [[Int32]] {
+    try JSONDecoder().decode([[Int32]].self, from: fixture("perplexity_ids.json"))
+  }
+
+  private static func fixture(_ name: String) throws -> Data {
+    try Data(contentsOf: URL(filePath: #filePath).deletingLastPathComponent().appending(path: "Fixtures/\(name)"))
+  }
+}
