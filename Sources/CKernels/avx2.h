@@ -1,0 +1,31 @@
+// What the AVX2 files share. Each function names its target, so that the package builds for any x86-64 and the table is
+// chosen at run time.
+#pragma once
+#if defined(__x86_64__)
+#include "CKernels.h"
+#include "half.h"
+#include <immintrin.h>
+
+#define XK_AVX2 __attribute__((target("avx2,fma,f16c")))
+#define XK_AVX2_INLINE static inline __attribute__((always_inline, target("avx2,fma,f16c")))
+
+XK_AVX2_INLINE __m256 xk_load_halves(const void *halves) {
+  return _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)halves));
+}
+
+void xk_avx2_unpack(uint32_t format, const uint8_t *panel, size_t first, size_t count, float *tile);
+void xk_avx2_tile_product(const float *const *x, size_t rows, const float *tile, size_t tile_stride, size_t count,
+                          float *sums, size_t stride, int add);
+void xk_avx2_vector_product(uint32_t format, const float *x, const uint8_t *panel, size_t panels, size_t columns,
+                            float *out);
+void xk_avx2_rms_norm(const float *x, const float *weight, float epsilon, size_t count, float *out);
+void xk_avx2_rotate(float *head, size_t half, const float *cosines, const float *sines, int halves);
+void xk_avx2_swiglu(const float *gate, const float *up, float *out, size_t count);
+void xk_avx2_add(const float *x, float *out, size_t count);
+void xk_avx2_scale(float factor, float *out, size_t count);
+void xk_avx2_exponential(const float *x, float *out, size_t count);
+void xk_avx2_narrow(const float *x, uint16_t *out, size_t count);
+void xk_avx2_widen(const uint16_t *x, float *out, size_t count);
+void xk_avx2_transpose_keys(const void *keys, int is_half, size_t slots, size_t dim, float *tile);
+float xk_avx2_softmax_step(float *scores, size_t count, float scale, float *max, float *sum);
+#endif

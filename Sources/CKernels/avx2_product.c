@@ -1,0 +1,247 @@
+// Matrix products over panels: weights to a float tile, tile by rows, and one row straight from the packed weights.
+#include "avx2.h"
+
+#if defined(__x86_64__)
+
+#pragma STDC FP_CONTRACT OFF
+
+// MARK: weights of a panel
+
+/// The nibble at `index` of each word, as a number.
+XK_AVX2_INLINE __m256 nibble(__m256i words, int index) {
+  __m256i shifted = index ? _mm256_srli_epi32(words, 4 * index) : words;
+  return _mm256_cvtepi32_ps(index < 7 ? _mm256_and_si256(shifted, _mm256_set1_epi32(15)) : shifted);
+}
+
+/// Scale and minimum of eight outputs of a block of Q4_0 or Q4_1.
+XK_AVX2_INLINE void nibble_scales(const uint8_t *block, int half, int has_minimum, __m256 *d, __m256 *m) {
+  *d = xk_load_halves(block + 16 * half);
+  *m = has_minimum ? xk_load_halves(block + 2 * XK_PANEL + 16 * half) : _mm256_mul_ps(*d, _mm256_set1_ps(-8));
+}
+
+XK_AVX2_INLINE __m256i nibble_words(const uint8_t *block, int has_minimum, size_t group, int half) {
+  const uint8_t *words = block + (has_minimum ? 4 : 2) * XK_PANEL;
+  return _mm256_loadu_si256((const __m256i *)(words + group * 4 * XK_PANEL + 32 * half));
+}
+
+/// Eight signed bytes, as numbers.
+XK_AVX2_INLINE __m256 eight_bytes(const uint8_t *bytes) {
+  return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)bytes)));
+}
+
+/// Eight weights of a format without blocks.
+XK_AVX2_INLINE __m256 plain(uint32_t format, const uint8_t *panel, size_t index) {
+  switch (format) {
+  case XK_F16: return xk_load_halves(panel + 2 * index);
+  case XK_BF16: {
+    __m128i half = _mm_loadu_si128((const __m128i *)(panel + 2 * index));
+    return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(half), 16));
+  }
+  default: return _mm256_loadu_ps((const float *)(panel + 4 * index));
+  }
+}
+
+XK_AVX2_INLINE void unpack_plain(uint32_t format, const uint8_t *panel, size_t first, size_t count, float *tile) {
+  for (size_t i = 0; i < count * XK_PANEL; i += 8) _mm256_storeu_ps(tile + i, plain(format, panel, first * XK_PANEL + i));
+}
+
+XK_AVX2_INLINE void unpack_nibbles(const uint8_t *block, int has_minimum, float *tile) {
+  for (int half = 0; half < 2; half++) {
+    __m256 d, m;
+    nibble_scales(block, half, has_minimum, &d, &m);
+    for (size_t group = 0; group < 4; group++) {
+      __m256i words = nibble_words(block, has_minimum, group, half);
+      float *out = tile + group * 8 * XK_PANEL + 8 * half;
+#pragma clang loop unroll(full)
+      for (int i = 0; i < 8; i++) _mm256_storeu_ps(out + i * XK_PANEL, _mm256_fmadd_ps(nibble(words, i), d, m));
+    }
+  }
+}
+
+XK_AVX2_INLINE void unpack_bytes(const uint8_t *block, float *tile) {
+  __m256 low = xk_load_halves(block), high = xk_load_halves(block + 16);
+  const uint8_t *bytes = block + 2 * XK_PANEL;
+  for (size_t k = 0; k < 32; k++, bytes += XK_PANEL, tile += XK_PANEL) {
+    _mm256_storeu_ps(tile, _mm256_mul_ps(eight_bytes(bytes), low));
+    _mm256_storeu_ps(tile + 8, _mm256_mul_ps(eight_bytes(bytes + 8), high));
+  }
+}
+
+XK_AVX2 void xk_avx2_unpack(uint32_t format, const uint8_t *panel, size_t first, size_t count, float *tile) {
+  size_t bytes = xk_block_bytes(format) * XK_PANEL;
+  const uint8_t *block = panel + first / xk_block_elements(format) * bytes;
+  switch (format) {
+  case XK_F32: unpack_plain(XK_F32, panel, first, count, tile); break;
+  case XK_F16: unpack_plain(XK_F16, panel, first, count, tile); break;
+  case XK_BF16: unpack_plain(XK_BF16, panel, first, count, tile); break;
+  case XK_Q4_0:
+    for (size_t k = 0; k < count; k += 32, block += bytes) unpack_nibbles(block, 0, tile + k * XK_PANEL);
+    break;
+  case XK_Q4_1:
+    for (size_t k = 0; k < count; k += 32, block += bytes) unpack_nibbles(block, 1, tile + k * XK_PANEL);
+    break;
+  case XK_Q8_0:
+    for (size_t k = 0; k < count; k += 32, block += bytes) unpack_bytes(block, tile + k * XK_PANEL);
+    break;
+  default: xk_portable()->unpack(format, panel, first, count, tile);
+  }
+}
+
+// MARK: rows by a tile
+
+/// Twelve sums in registers at six rows: 2 loads of weights and 6 broadcasts for 12 multiply-adds.
+XK_AVX2_INLINE void rows_by_tile(const int rows, const float *const *x, const float *tile, size_t tile_stride,
+                                 size_t count, float *sums, size_t stride, int add) {
+  __m256 low[XK_TILE_ROWS], high[XK_TILE_ROWS];
+  const float *row[XK_TILE_ROWS];
+  for (int i = 0; i < rows; i++) {
+    row[i] = x[i];
+    low[i] = add ? _mm256_loadu_ps(sums + (size_t)i * stride) : _mm256_setzero_ps();
+    high[i] = add ? _mm256_loadu_ps(sums + (size_t)i * stride + 8) : _mm256_setzero_ps();
+  }
+  for (size_t k = 0; k < count; k++, tile += tile_stride) {
+    __m256 a = _mm256_loadu_ps(tile), b = _mm256_loadu_ps(tile + 8);
+    for (int i = 0; i < rows; i++) {
+      __m256 v = _mm256_broadcast_ss(row[i] + k);
+      low[i] = _mm256_fmadd_ps(v, a, low[i]);
+      high[i] = _mm256_fmadd_ps(v, b, high[i]);
+    }
+  }
+  for (int i = 0; i < rows; i++) {
+    _mm256_storeu_ps(sums + (size_t)i * stride, low[i]);
+    _mm256_storeu_ps(sums + (size_t)i * stride + 8, high[i]);
+  }
+}
+
+XK_AVX2 void xk_avx2_tile_product(const float *const *x, size_t rows, const float *tile, size_t tile_stride,
+                                  size_t count, float *sums, size_t stride, int add) {
+  switch (rows) {
+  case 1: rows_by_tile(1, x, tile, tile_stride, count, sums, stride, add); break;
+  case 2: rows_by_tile(2, x, tile, tile_stride, count, sums, stride, add); break;
+  case 3: rows_by_tile(3, x, tile, tile_stride, count, sums, stride, add); break;
+  case 4: rows_by_tile(4, x, tile, tile_stride, count, sums, stride, add); break;
+  case 5: rows_by_tile(5, x, tile, tile_stride, count, sums, stride, add); break;
+  default: rows_by_tile(6, x, tile, tile_stride, count, sums, stride, add);
+  }
+}
+
+// MARK: one row
+
+/// Panels that one row goes through together. A sum is one chain of multiply-adds of four cycles each: eight chains
+/// keep both units busy.
+enum { together = 4 };
+
+/// How far ahead of its use a cache line is asked for.
+enum { prefetch_bytes = 2048 };
+
+XK_AVX2_INLINE void store_sums(__m256 sums[][2], const int panels, float *out) {
+  for (int p = 0; p < panels; p++) {
+    _mm256_storeu_ps(out + p * XK_PANEL, sums[p][0]);
+    _mm256_storeu_ps(out + p * XK_PANEL + 8, sums[p][1]);
+  }
+}
+
+XK_AVX2_INLINE void row_by_nibbles(const int has_minimum, const int panels, const float *x, const uint8_t *panel,
+                                   size_t columns, float *out) {
+  const size_t bytes = (has_minimum ? 20 : 18) * XK_PANEL, panel_bytes = columns / 32 * bytes;
+  __m256 sums[together][2], d[together][2], m[together][2];
+  for (int p = 0; p < panels; p++) sums[p][0] = sums[p][1] = _mm256_setzero_ps();
+  for (size_t k = 0; k < columns; k += 32, panel += bytes) {
+    for (int p = 0; p < panels; p++) {
+      const uint8_t *block = panel + (size_t)p * panel_bytes;
+      for (size_t line = 0; line < bytes; line += 64) _mm_prefetch((const char *)block + prefetch_bytes + line, _MM_HINT_T0);
+      for (int half = 0; half < 2; half++) nibble_scales(block, half, has_minimum, &d[p][half], &m[p][half]);
+    }
+#pragma clang loop unroll(disable)
+    for (size_t group = 0; group < 4; group++) {
+      for (int p = 0; p < panels; p++) {
+        const uint8_t *block = panel + (size_t)p * panel_bytes;
+        __m256i low = nibble_words(block, has_minimum, group, 0), high = nibble_words(block, has_minimum, group, 1);
+#pragma clang loop unroll(full)
+        for (int i = 0; i < 8; i++) {
+          __m256 v = _mm256_broadcast_ss(x + k + group * 8 + (size_t)i);
+          sums[p][0] = _mm256_fmadd_ps(v, _mm256_fmadd_ps(nibble(low, i), d[p][0], m[p][0]), sums[p][0]);
+          sums[p][1] = _mm256_fmadd_ps(v, _mm256_fmadd_ps(nibble(high, i), d[p][1], m[p][1]), sums[p][1]);
+        }
+      }
+    }
+  }
+  store_sums(sums, panels, out);
+}
+
+XK_AVX2_INLINE void row_by_bytes(const int panels, const float *x, const uint8_t *panel, size_t columns, float *out) {
+  const size_t bytes = 34 * XK_PANEL, panel_bytes = columns / 32 * bytes;
+  __m256 sums[together][2], d[together][2];
+  for (int p = 0; p < panels; p++) sums[p][0] = sums[p][1] = _mm256_setzero_ps();
+  for (size_t k = 0; k < columns; k += 32, panel += bytes) {
+    for (int p = 0; p < panels; p++) {
+      const uint8_t *block = panel + (size_t)p * panel_bytes;
+      for (size_t line = 0; line < bytes; line += 64) _mm_prefetch((const char *)block + prefetch_bytes + line, _MM_HINT_T0);
+      d[p][0] = xk_load_halves(block);
+      d[p][1] = xk_load_halves(block + 16);
+    }
+#pragma clang loop unroll_count(2)
+    for (size_t i = 0; i < 32; i++) {
+      __m256 v = _mm256_broadcast_ss(x + k + i);
+      for (int p = 0; p < panels; p++) {
+        const uint8_t *quants = panel + (size_t)p * panel_bytes + 2 * XK_PANEL + i * XK_PANEL;
+        sums[p][0] = _mm256_fmadd_ps(v, _mm256_mul_ps(eight_bytes(quants), d[p][0]), sums[p][0]);
+        sums[p][1] = _mm256_fmadd_ps(v, _mm256_mul_ps(eight_bytes(quants + 8), d[p][1]), sums[p][1]);
+      }
+    }
+  }
+  store_sums(sums, panels, out);
+}
+
+XK_AVX2_INLINE void row_by_plain(uint32_t format, const int panels, const float *x, const uint8_t *panel,
+                                 size_t columns, float *out) {
+  const size_t panel_bytes = columns * XK_PANEL * (format == XK_F32 ? 4 : 2);
+  __m256 sums[together][2];
+  for (int p = 0; p < panels; p++) sums[p][0] = sums[p][1] = _mm256_setzero_ps();
+  for (size_t k = 0; k < columns; k++) {
+    __m256 v = _mm256_broadcast_ss(x + k);
+    for (int p = 0; p < panels; p++) {
+      const uint8_t *weights = panel + (size_t)p * panel_bytes;
+      _mm_prefetch((const char *)weights + k * (format == XK_F32 ? 64 : 32) + prefetch_bytes, _MM_HINT_T0);
+      sums[p][0] = _mm256_fmadd_ps(v, plain(format, weights, k * XK_PANEL), sums[p][0]);
+      sums[p][1] = _mm256_fmadd_ps(v, plain(format, weights, k * XK_PANEL + 8), sums[p][1]);
+    }
+  }
+  store_sums(sums, panels, out);
+}
+
+XK_AVX2_INLINE void row_by_panels(uint32_t format, const int panels, const float *x, const uint8_t *panel,
+                                  size_t columns, float *out) {
+  switch (format) {
+  case XK_Q4_0: row_by_nibbles(0, panels, x, panel, columns, out); break;
+  case XK_Q4_1: row_by_nibbles(1, panels, x, panel, columns, out); break;
+  case XK_Q8_0: row_by_bytes(panels, x, panel, columns, out); break;
+  case XK_F32: row_by_plain(XK_F32, panels, x, panel, columns, out); break;
+  case XK_F16: row_by_plain(XK_F16, panels, x, panel, columns, out); break;
+  case XK_BF16: row_by_plain(XK_BF16, panels, x, panel, columns, out); break;
+  }
+}
+
+XK_AVX2 static void row_by_unpacked(uint32_t format, const float *x, const uint8_t *panel, size_t columns, float *out) {
+  float tile[256 * XK_PANEL];
+  for (size_t k = 0; k < columns; k += 256) {
+    size_t count = columns - k < 256 ? columns - k : 256;
+    const float *row = x + k;
+    xk_avx2_unpack(format, panel, k, count, tile);
+    xk_avx2_tile_product(&row, 1, tile, XK_PANEL, count, out, XK_PANEL, k > 0);
+  }
+}
+
+XK_AVX2 void xk_avx2_vector_product(uint32_t format, const float *x, const uint8_t *panel, size_t panels,
+                                    size_t columns, float *out) {
+  size_t bytes = xk_panel_bytes(format, columns);
+  if (format == XK_Q5_0 || format == XK_Q5_1 || format == XK_Q4_K || format == XK_Q5_K || format == XK_Q6_K) {
+    for (size_t p = 0; p < panels; p++) row_by_unpacked(format, x, panel + p * bytes, columns, out + p * XK_PANEL);
+    return;
+  }
+  for (; panels >= together; panels -= together, panel += together * bytes, out += together * XK_PANEL) {
+    row_by_panels(format, together, x, panel, columns, out);
+  }
+  for (; panels; panels--, panel += bytes, out += XK_PANEL) row_by_panels(format, 1, x, panel, columns, out);
+}
+#endif

@@ -1,0 +1,27 @@
+#include "avx2.h"
+
+#if defined(__x86_64__)
+static const xk_table table = {
+    .unpack = xk_avx2_unpack,
+    .tile_product = xk_avx2_tile_product,
+    .vector_product = xk_avx2_vector_product,
+    .rms_norm = xk_avx2_rms_norm,
+    .rotate = xk_avx2_rotate,
+    .swiglu = xk_avx2_swiglu,
+    .add = xk_avx2_add,
+    .scale = xk_avx2_scale,
+    .exponential = xk_avx2_exponential,
+    .narrow = xk_avx2_narrow,
+    .widen = xk_avx2_widen,
+    .transpose_keys = xk_avx2_transpose_keys,
+    .softmax_step = xk_avx2_softmax_step,
+};
+
+const xk_table *xk_avx2(void) {
+  __builtin_cpu_init();
+  int has = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
+  return has ? &table : NULL;
+}
+#else
+const xk_table *xk_avx2(void) { return NULL; }
+#endif

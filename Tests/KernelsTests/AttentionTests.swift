@@ -1,0 +1,152 @@
+import Glibc
+import Kernels
+import Testing
+
+struct AttentionTests {
+  /// A pool with the keys and values of a few sequences, whose blocks are strewn over it.
+  final class Fixture {
+    let heads: Int
+    let kvHeads: Int
+    let headDim: Int
+    let length: Int
+    let tables: [[Int32]]
+    let queries: [[Float]]
+    let keys: [[Float]]
+    let values: [[Float]]
+    let kv: PagedKV
+    private let memory: UnsafeMutableRawPointer
+
+    init(
+      heads: Int = 6, kvHeads: Int = 2, headDim: Int = 64, length: Int, sequences: Int = 1, blockSize: Int = 16,
+      elementType: PagedKV.ElementType = .f16
+    ) {
+      (self.heads, self.kvHeads, self.headDim, self.length) = (heads, kvHeads, headDim, length)
+      var random = SplitMix64(seed: UInt64(length * 1000 + headDim))
+      let blocks = (length + blockSize - 1) / blockSize
+      let order = (0..<Int32(blocks * sequences)).shuffled(using: &random)
+      tables = (0..<sequences).map { Array(order[$0 * blocks..<($0 + 1) * blocks]) }
+      queries = (0..<sequences).map { _ in random.floats(length * heads * headDim, in: -2...2) }
+      keys = (0..<sequences).map { _ in random.floats(length * kvHeads * headDim, in: -2...2) }
+      values = (0..<sequences).map { _ in random.floats(length * kvHeads * headDim) }
+      // Two layers, of which the second is used. Bytes of 0xff are NaNs: slots that nobody wrote must not be read.
+      let layer = 2 * kvHeads * blockSize * headDim * (elementType == .f16 ? 2 : 4)
+      memory = .allocate(byteCount: 2 * layer * blocks * sequences, alignment: 64)
+      memset(memory, 0xff, 2 * layer * blocks * sequences)
+      kv = PagedKV(
+        base: memory + layer, bytesPerBlock: 2 * layer, blockSize: blockSize, kvHeads: kvHeads, headDim: headDim,
+        elementType: elementType)
+      for sequence in 0..<sequences {
+        withSequences([(sequence, 0..<length)]) {
+          storeKV(keys: keys[sequence], values: values[sequence], sequences: $0, into: kv)
+        }
+      }
+    }
+
+    deinit { memory.deallocate() }
+
+    /// The outputs of some positions of some sequences, in one batch.
+    func attend(
+      _ parts: [(sequence: Int, positions: Range<Int>)], threads: ThreadPool = MatrixProductTests.single,
+      _ instructions: InstructionSet = .best
+    ) -> [Float] {
+      let width = heads * headDim
+      let rows = parts.flatMap {
+        queries[$0.sequence][$0.positions.lowerBound * width..<$0.positions.upperBound * width]
+      }
+      var out = [Float](repeating: .nan, count: rows.count)
+      withSequences(parts) {
+        Kernels.attend(
+          queries: rows, sequences: $0, kv: kv, heads: heads, scale: 1 / Float(headDim).squareRoot(), out: &out,
+          threads: threads, on: instructions)
+      }
+      return out
+    }
+
+    private func withSequences(_ parts: [(sequence: Int, positions: Range<Int>)], _ body: ([AttentionSequence]) -> Void)
+    {
+      let flat = parts.flatMap { tables[$0.sequence] }
+      flat.withUnsafeBufferPointer { flat in
+        var row = 0, sequences: [AttentionSequence] = []
+        for (index, part) in parts.enumerated() {
+          sequences.append(
+            AttentionSequence(
+              rows: row..<row + part.positions.count, startPosition: part.positions.lowerBound,
+              blockTable: flat.baseAddress! + index * tables[0].count))
+          row += part.positions.count
+        }
+        body(sequences)
+      }
+    }
+
+    /// Softmax attention in double precision, of one position of the first sequence.
+    func reference(position: Int) -> [Double] {
+      (0..<heads).flatMap { head in
+        let stored = { (x: Float) in self.kv.elementType == .f16 ? Double(Float16(x)) : Double(x) }
+        let row = { (array: [Float], p: Int) in
+          let start = (p * self.kvHeads + head / (self.heads / self.kvHeads)) * self.headDim
+          return array[start..<start + self.headDim].map(stored)
+        }
+        let query = queries[0][(position * heads + head) * headDim..<(position * heads + head + 1) * headDim].map(
+          Double.init)
+        let scores = (0...position).map { p in
+          zip(query, row(keys[0], p)).reduce(0) { $0 + $1.0 * $1.1 } / Double(headDim).squareRoot()
+        }
+        let peak = scores.max()!
+        let weights = scores.map { exp($0 - peak) }
+        let total = weights.reduce(0, +)
+        var sum = [Double](repeating: 0, count: headDim)
+        for p in 0...position {
+          for (d, value) in row(values[0], p).enumerated() { sum[d] += weights[p] / total * value }
+        }
+        return sum
+      }
+    }
+  }
+
+  @Test(arguments: [(64, 16), (128, 32), (8, 16), (72, 16), (64, 8), (40, 5)], InstructionSet.available)
+  func `Attention is softmax attention over the stored positions`(
+    shape: (headDim: Int, blockSize: Int), instructions: InstructionSet
+  ) {
+    for elementType in [PagedKV.ElementType.f16, .f32] {
+      let fixture = Fixture(
+        headDim: shape.headDim, length: 300, blockSize: shape.blockSize, elementType: elementType)
+      let out = fixture.attend([(0, 0..<300)], instructions)
+      let width = fixture.heads * fixture.headDim
+      for position in [0, 1, 15, 16, 63, 64, 255, 256, 299] {
+        let row = out[position * width..<(position + 1) * width]
+        let error = zip(row, fixture.reference(position: position)).map { abs(Double($0) - $1) }.max()!
+        #expect(error < 2e-6, "position \(position), \(elementType)")
+      }
+    }
+  }
+
+  @Test(arguments: [(9, 3, 64), (8, 8, 64), (14, 2, 64), (4, 2, 128), (6, 2, 40)])
+  func `A row has the same bits in any chunk, batch and number of threads`(heads: Int, kvHeads: Int, headDim: Int) {
+    let fixture = Fixture(heads: heads, kvHeads: kvHeads, headDim: headDim, length: 530, sequences: 2)
+    let width = heads * headDim
+    let whole = (0..<2).map { fixture.attend([($0, 0..<530)], threads: MatrixProductTests.threads).bits }
+    let cuts = [0, 1, 16, 100, 101, 256, 300, 303, 512, 530]
+    for (start, end) in zip(cuts, cuts.dropFirst()) {
+      #expect(
+        fixture.attend([(0, start..<end)]).bits == Array(whole[0][start * width..<end * width]), "\(start)..<\(end)")
+    }
+    for position in [0, 15, 16, 63, 64, 255, 256, 511, 512, 529] {
+      let expected = (0..<2).map { Array(whole[$0][position * width..<(position + 1) * width]) }
+      #expect(fixture.attend([(0, position..<position + 1)], threads: MatrixProductTests.threads).bits == expected[0])
+      let decodes = fixture.attend(
+        [(1, position..<position + 1), (0, 0..<40), (0, position..<position + 1)], threads: MatrixProductTests.threads)
+      #expect(Array(decodes.bits.prefix(width)) == expected[1])
+      #expect(Array(decodes.bits.suffix(width)) == expected[0])
+    }
+  }
+
+  @Test func `All instruction sets give the same bits`() {
+    for (headDim, blockSize) in [(64, 16), (24, 16), (128, 8)] {
+      let fixture = Fixture(headDim: headDim, length: 270, blockSize: blockSize)
+      let portable = fixture.attend([(0, 0..<270)], .portable).bits
+      for instructions in InstructionSet.available {
+        #expect(fixture.attend([(0, 0..<270)], instructions).bits == portable, "\(instructions.name), \(headDim)")
+      }
+    }
+  }
+}
