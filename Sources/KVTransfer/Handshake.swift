@@ -7,10 +7,10 @@ import KVBlocks
 ///
 /// With a shared secret, WELCOME ends with the prefiller's proof and PROVE is the decoder's: HMAC-SHA-256 over both
 /// sides' bodies, which hold a nonce of each. The secret itself never leaves the process.
-enum Handshake {
-  enum Side: String { case prefiller, decoder }
+package enum Handshake {
+  package enum Side: String { case prefiller, decoder }
 
-  static func proof(of side: Side, secret: String?, hello: [UInt8], welcome: [UInt8]) -> [UInt8] {
+  package static func proof(of side: Side, secret: String?, hello: [UInt8], welcome: [UInt8]) -> [UInt8] {
     guard let secret else { return [] }
     var hmac = HMAC<SHA256>(key: SymmetricKey(data: Array(secret.utf8)))
     hmac.update(data: Array("xpyd kv \(side.rawValue)".utf8))
@@ -23,17 +23,17 @@ enum Handshake {
   }
 
   /// In a time that does not depend on where the two differ.
-  static func isEqual(_ proof: some Collection<UInt8>, _ expected: [UInt8]) -> Bool {
+  package static func isEqual(_ proof: some Collection<UInt8>, _ expected: [UInt8]) -> Bool {
     proof.count == expected.count && zip(proof, expected).reduce(0) { $0 | ($1.0 ^ $1.1) } == 0
   }
 
-  static func randomBytes(_ count: Int) -> [UInt8] {
+  package static func randomBytes(_ count: Int) -> [UInt8] {
     var generator = SystemRandomNumberGenerator()
     return (0..<count).map { _ in UInt8.random(in: 0...255, using: &generator) }
   }
 
   /// This boot of this host and this network namespace: who shares it can connect to our abstract socket.
-  static let host: String? = {
+  package static let host: String? = {
     guard let file = fopen("/proc/sys/kernel/random/boot_id", "r") else { return nil }
     defer { fclose(file) }
     var boot = [CChar](repeating: 0, count: 64)
@@ -45,17 +45,17 @@ enum Handshake {
 }
 
 /// What a decoder knows of the prefiller at the other end of a channel.
-struct PeerGreeting {
-  var ready: ReadyBody
+package struct PeerGreeting {
+  package var ready: ReadyBody
   /// Came with READY over a Unix socket; the caller owns it.
-  var poolDescriptor: Int32?
+  package var poolDescriptor: Int32?
 }
 
 extension Handshake {
   /// The decoder's side.
   ///
   /// - Parameter host: Told to the prefiller so that it offers shared memory; empty: not wanted.
-  static func greet(
+  package static func greet(
     _ channel: FrameChannel, engineID: String, as local: KVIdentity, secret: String?, host: String,
     timeout: Duration, receivesPool: Bool
   ) throws(KVTransferError) -> PeerGreeting {
@@ -127,7 +127,7 @@ extension Handshake {
   /// The prefiller's side, up to the moment when the decoder is believed; READY is the caller's to send.
   ///
   /// - Returns: nil if the decoder was refused, and told so.
-  static func welcome(
+  package static func welcome(
     _ channel: FrameChannel, as identity: KVIdentity, incarnation: String, secret: String?, timeout: Duration
   ) throws(KVTransferError) -> HelloBody? {
     let patience = Patience(stall: timeout, whole: timeout)
@@ -158,7 +158,7 @@ extension Handshake {
     return hello
   }
 
-  static func reject(
+  package static func reject(
     _ channel: FrameChannel, _ reason: RejectBody.Reason, _ patience: Patience
   ) throws(KVTransferError) {
     let body = RejectBody(reason: reason, versions: FrameChannel.versions).encoded

@@ -9,6 +9,17 @@ package struct HandoffLedger: Sendable {
     package var requestID: String
     package var lease: HandoffLease
     package var onRelease: @Sendable () -> Void
+
+    package init(
+      blocks: [KVBlockID], tokens: Int, requestID: String, lease: HandoffLease,
+      onRelease: @escaping @Sendable () -> Void
+    ) {
+      self.blocks = blocks
+      self.tokens = tokens
+      self.requestID = requestID
+      self.lease = lease
+      self.onRelease = onRelease
+    }
   }
 
   package struct Released: Sendable {

@@ -3,7 +3,7 @@ import Glibc
 extension Socket {
   /// Connects to a peer's transfer server.
   /// - Parameter attach: Called with the socket before it waits, so that it can be interrupted.
-  static func dial(
+  package static func dial(
     host: String, port: Int, within limit: Duration, attach: (Socket) throws(KVTransferError) -> Void
   ) throws(KVTransferError) -> Socket {
     let peer = "\(host):\(port)"
@@ -23,7 +23,7 @@ extension Socket {
     throw failure
   }
 
-  static func dial(
+  package static func dial(
     _ address: SocketAddress, peer: String, within limit: Duration, attach: (Socket) throws(KVTransferError) -> Void
   ) throws(KVTransferError) -> Socket {
     let descriptor = streamSocket(address.family)
@@ -46,7 +46,7 @@ extension Socket {
   }
 
   /// - Returns: A bound, listening, non-blocking descriptor that the caller owns; -1 with `errno` if that fails.
-  static func listen(on address: SocketAddress) -> Int32 {
+  package static func listen(on address: SocketAddress) -> Int32 {
     let descriptor = streamSocket(address.family)
     guard descriptor >= 0 else { return -1 }
     var on: Int32 = 1
@@ -62,7 +62,7 @@ extension Socket {
 
   /// No Nagle; a dead host is noticed within a minute and a half. Buffer sizes are the kernel's to choose: a fixed
   /// one would end its own growth to `tcp_wmem`.
-  static func tuneForTransfer(_ descriptor: Int32, _ family: Int32) {
+  package static func tuneForTransfer(_ descriptor: Int32, _ family: Int32) {
     guard family != AF_UNIX else { return }
     let options: [(Int32, Int32, Int32)] = [
       (Int32(IPPROTO_TCP), TCP_NODELAY, 1), (SOL_SOCKET, SO_KEEPALIVE, 1), (Int32(IPPROTO_TCP), TCP_KEEPIDLE, 30),

@@ -5,20 +5,20 @@ import Synchronization
 /// A connected, non-blocking stream socket whose every wait has a deadline.
 ///
 /// One thread at a time sends and receives; `interrupt` may come from any thread.
-final class Socket: Sendable {
-  let descriptor: Int32
+package final class Socket: Sendable {
+  package let descriptor: Int32
   /// The other end, for errors' texts.
-  let peer: String
+  package let peer: String
   private let isOpen = Mutex(true)
 
-  init(adopting descriptor: Int32, peer: String) {
+  package init(adopting descriptor: Int32, peer: String) {
     self.descriptor = descriptor
     self.peer = peer
   }
 
   deinit { close() }
 
-  func close() {
+  package func close() {
     isOpen.withLock { isOpen in
       if isOpen { Glibc.close(descriptor) }
       isOpen = false
@@ -27,14 +27,14 @@ final class Socket: Sendable {
 
   /// Makes every present and future call fail at once, and the peer see the end. The descriptor stays, so that its
   /// number cannot be another file's while a call is under way.
-  func interrupt() {
+  package func interrupt() {
     isOpen.withLock { isOpen in
       if isOpen { shutdown(descriptor, Int32(SHUT_RDWR)) }
     }
   }
 
   /// Sends all of `parts`, in order.
-  func send(
+  package func send(
     _ parts: [UnsafeRawBufferPointer], _ patience: Patience, for what: String
   ) throws(KVTransferError) {
     var pending = PendingBytes(parts)
@@ -45,7 +45,7 @@ final class Socket: Sendable {
   }
 
   /// Sends `head`, then `payload`.
-  func send(
+  package func send(
     _ head: [UInt8], payload: [UnsafeRawBufferPointer] = [], _ patience: Patience, for what: String
   ) throws(KVTransferError) {
     let result = head.withUnsafeBytes { head in
@@ -55,7 +55,7 @@ final class Socket: Sendable {
   }
 
   /// Fills all of `parts`, in order.
-  func receive(
+  package func receive(
     into parts: [UnsafeMutableRawBufferPointer], _ patience: Patience, for what: String
   ) throws(KVTransferError) {
     var pending = PendingBytes(parts.map(UnsafeRawBufferPointer.init))
@@ -66,7 +66,7 @@ final class Socket: Sendable {
     }
   }
 
-  func receive(_ count: Int, _ patience: Patience, for what: String) throws(KVTransferError) -> [UInt8] {
+  package func receive(_ count: Int, _ patience: Patience, for what: String) throws(KVTransferError) -> [UInt8] {
     guard count > 0 else { return [] }
     let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: count, alignment: 16)
     defer { buffer.deallocate() }
@@ -75,7 +75,7 @@ final class Socket: Sendable {
   }
 
   /// As `receive`, over a Unix socket, and the first descriptor that comes along; the caller owns it.
-  func receiveWithDescriptor(
+  package func receiveWithDescriptor(
     _ count: Int, _ patience: Patience, for what: String
   ) throws(KVTransferError) -> (bytes: [UInt8], descriptor: Int32?) {
     var bytes = [UInt8](repeating: 0, count: count)
@@ -101,7 +101,7 @@ final class Socket: Sendable {
   }
 
   /// Sends `bytes` and a descriptor with the first of them, over a Unix socket.
-  func send(
+  package func send(
     _ bytes: [UInt8], descriptor passed: Int32, _ patience: Patience, for what: String
   ) throws(KVTransferError) {
     while true {
@@ -115,13 +115,13 @@ final class Socket: Sendable {
   }
 
   /// Waits for bytes or the end, without a deadline: for a connection that may rest as long as it likes.
-  func waitForBytes() {
+  package func waitForBytes() {
     var poller = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
     while Glibc.poll(&poller, 1, -1) < 0 && errno == EINTR {}
   }
 
   /// False once the peer has closed (or has sent what nobody asked for).
-  var isQuiet: Bool {
+  package var isQuiet: Bool {
     var byte: UInt8 = 0
     return recv(descriptor, &byte, 1, Int32(MSG_PEEK | MSG_DONTWAIT)) < 0 && errno == EAGAIN
   }
@@ -141,7 +141,7 @@ final class Socket: Sendable {
   }
 
   /// - Returns: False if the deadline came first.
-  func poll(until deadline: ContinuousClock.Instant, for event: Int32) -> Bool {
+  package func poll(until deadline: ContinuousClock.Instant, for event: Int32) -> Bool {
     var poller = pollfd(fd: descriptor, events: Int16(event), revents: 0)
     while true {
       let left = ContinuousClock.now.duration(to: deadline)
@@ -160,15 +160,15 @@ private struct PendingBytes {
   /// `IOV_MAX`.
   private static let vectorLimit = 1024
 
-  init(_ parts: [UnsafeRawBufferPointer]) {
+  package init(_ parts: [UnsafeRawBufferPointer]) {
     vectors = parts.lazy.filter { !$0.isEmpty }.map {
       iovec(iov_base: UnsafeMutableRawPointer(mutating: $0.baseAddress), iov_len: $0.count)
     }
   }
 
-  var isEmpty: Bool { first == vectors.count }
+  package var isEmpty: Bool { first == vectors.count }
 
-  mutating func withMessage(_ call: (inout msghdr) -> Int) -> Int {
+  package mutating func withMessage(_ call: (inout msghdr) -> Int) -> Int {
     let first = first
     return vectors.withUnsafeMutableBufferPointer { vectors in
       var message = msghdr()
@@ -178,7 +178,7 @@ private struct PendingBytes {
     }
   }
 
-  mutating func advance(by count: Int) {
+  package mutating func advance(by count: Int) {
     var left = count
     while first < vectors.count, left >= vectors[first].iov_len {
       left -= vectors[first].iov_len

@@ -1,8 +1,8 @@
 import Glibc
 
 /// An address that a stream socket listens on or dials.
-struct SocketAddress: Sendable {
-  let family: Int32
+package struct SocketAddress: Sendable {
+  package let family: Int32
   private let bytes: [UInt8]
 
   fileprivate init(_ address: UnsafePointer<sockaddr>, _ length: socklen_t) {
@@ -11,7 +11,7 @@ struct SocketAddress: Sendable {
   }
 
   /// A Unix socket without a file: it vanishes with its listener, and is seen in this network namespace only.
-  static func abstract(_ name: String) -> SocketAddress {
+  package static func abstract(_ name: String) -> SocketAddress {
     var address = sockaddr_un()
     address.sun_family = sa_family_t(AF_UNIX)
     let start = MemoryLayout<sockaddr_un>.offset(of: \.sun_path)! + 1
@@ -23,7 +23,7 @@ struct SocketAddress: Sendable {
   }
 
   /// A numeric host never waits; a name waits for the system's resolver, which has its own time limit.
-  static func resolve(_ host: String, port: Int) -> Result<[SocketAddress], ResolveError> {
+  package static func resolve(_ host: String, port: Int) -> Result<[SocketAddress], ResolveError> {
     guard let port = UInt16(exactly: port) else { return .failure(ResolveError(text: "\(port) is no port")) }
     var hints = addrinfo()
     hints.ai_socktype = Int32(SOCK_STREAM.rawValue)
@@ -36,15 +36,15 @@ struct SocketAddress: Sendable {
     return .success(found.map { SocketAddress($0.pointee.ai_addr, $0.pointee.ai_addrlen) })
   }
 
-  struct ResolveError: Error {
+  package struct ResolveError: Error {
     let text: String
   }
 
-  func withPointer<Value>(_ body: (UnsafePointer<sockaddr>, socklen_t) -> Value) -> Value {
+  package func withPointer<Value>(_ body: (UnsafePointer<sockaddr>, socklen_t) -> Value) -> Value {
     bytes.withUnsafeBytes { body($0.assumingMemoryBound(to: sockaddr.self).baseAddress!, socklen_t(bytes.count)) }
   }
 
-  var isLoopback: Bool {
+  package var isLoopback: Bool {
     switch family {
     case AF_UNIX: true
     case AF_INET: bytes.count > 4 && bytes[4] == 127
@@ -54,7 +54,7 @@ struct SocketAddress: Sendable {
   }
 
   /// 0.0.0.0 or ::, which nobody can dial.
-  var isWildcard: Bool {
+  package var isWildcard: Bool {
     switch family {
     case AF_INET: bytes.count >= 8 && bytes[4..<8].allSatisfy { $0 == 0 }
     case AF_INET6: bytes.count >= 24 && bytes[8..<24].allSatisfy { $0 == 0 }
@@ -63,7 +63,7 @@ struct SocketAddress: Sendable {
   }
 
   /// The port of a bound socket.
-  static func boundPort(of descriptor: Int32) -> Int {
+  package static func boundPort(of descriptor: Int32) -> Int {
     var storage = sockaddr_in6()
     var length = socklen_t(MemoryLayout<sockaddr_in6>.size)
     return withUnsafeMutableBytes(of: &storage) { storage in

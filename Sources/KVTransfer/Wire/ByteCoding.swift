@@ -19,8 +19,8 @@ struct ByteWriter {
 }
 
 /// What is wrong with bytes that a peer sent.
-struct WireError: Error {
-  let text: String
+package struct WireError: Error {
+  package let text: String
 }
 
 /// Takes little-endian fields from untrusted bytes; what is missing or too long is a `WireError`.

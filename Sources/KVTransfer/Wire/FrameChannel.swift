@@ -5,32 +5,32 @@ import Glibc
 ///
 /// Every frame of a direction has the next sequence number; anything else that a peer sends is a
 /// `protocolViolation`, after which the channel is of no use.
-final class FrameChannel: @unchecked Sendable {
+package final class FrameChannel: @unchecked Sendable {
   // SAFETY: owned by one thread at a time: a serving thread for its life, or the pull that took it from the pool,
   // whose lock orders one owner's writes before the next one's reads.
-  static let versions: ClosedRange<UInt16> = 1...1
+  package static let versions: ClosedRange<UInt16> = 1...1
 
-  let socket: Socket
+  package let socket: Socket
   /// nil in the handshake: any version of a header is read.
-  var version: UInt16?
+  package var version: UInt16?
   private var sent: UInt64 = 0
   private var received: UInt64 = 0
 
-  init(_ socket: Socket) { self.socket = socket }
+  package init(_ socket: Socket) { self.socket = socket }
 
   /// - Parameter payload: Bytes that follow the frame.
-  func send(
+  package func send(
     _ frame: Frame, payload: [UnsafeRawBufferPointer] = [], _ patience: Patience
   ) throws(KVTransferError) {
     try socket.send(encode(frame), payload: payload, patience, for: "room for a frame")
   }
 
-  func send(_ frame: Frame, descriptor: Int32, _ patience: Patience) throws(KVTransferError) {
+  package func send(_ frame: Frame, descriptor: Int32, _ patience: Patience) throws(KVTransferError) {
     try socket.send(encode(frame), descriptor: descriptor, patience, for: "room for a frame")
   }
 
   /// The next frame; optional ones of unknown type are skipped.
-  func receive(_ patience: Patience, for what: String) throws(KVTransferError) -> Frame {
+  package func receive(_ patience: Patience, for what: String) throws(KVTransferError) -> Frame {
     while true {
       let header = try socket.receive(Frame.headerBytes, patience, for: what)
       if let frame = try receiveBody(header, patience, what) { return frame }
@@ -38,7 +38,7 @@ final class FrameChannel: @unchecked Sendable {
   }
 
   /// The next frame and the descriptor that came with its header; the caller owns it.
-  func receiveWithDescriptor(
+  package func receiveWithDescriptor(
     _ patience: Patience, for what: String
   ) throws(KVTransferError) -> (frame: Frame, descriptor: Int32?) {
     let (header, descriptor) = try socket.receiveWithDescriptor(Frame.headerBytes, patience, for: what)
@@ -51,10 +51,10 @@ final class FrameChannel: @unchecked Sendable {
     }
   }
 
-  func violation(_ what: String) -> KVTransferError { .protocolViolation(peer: socket.peer, what) }
+  package func violation(_ what: String) -> KVTransferError { .protocolViolation(peer: socket.peer, what) }
 
   /// Runs a decoder over untrusted bytes.
-  func decode<Value>(_ body: () throws(WireError) -> Value) throws(KVTransferError) -> Value {
+  package func decode<Value>(_ body: () throws(WireError) -> Value) throws(KVTransferError) -> Value {
     do throws(WireError) { return try body() } catch { throw violation(error.text) }
   }
 

@@ -7,6 +7,13 @@ package struct HelloBody: Equatable {
   package var engineID: String
   /// Boot and network namespace; empty: the decoder wants no shared memory.
   package var host: String
+
+  package init(versions: ClosedRange<UInt16>, nonce: [UInt8], engineID: String, host: String) {
+    self.versions = versions
+    self.nonce = nonce
+    self.engineID = engineID
+    self.host = host
+  }
 }
 
 /// Prefiller → decoder: what its KV is.
@@ -15,6 +22,13 @@ package struct WelcomeBody: Equatable {
   package var nonce: [UInt8]
   package var incarnation: String
   package var identity: KVIdentity
+
+  package init(version: UInt16, nonce: [UInt8], incarnation: String, identity: KVIdentity) {
+    self.version = version
+    self.nonce = nonce
+    self.incarnation = incarnation
+    self.identity = identity
+  }
 }
 
 /// Prefiller → decoder, once it believes the decoder.
@@ -23,6 +37,11 @@ package struct ReadyBody: Equatable {
   package var unixName = ""
   /// On a Unix socket: blocks in the pool whose descriptor comes with this frame.
   package var poolBlocks: UInt64 = 0
+
+  package init(unixName: String = "", poolBlocks: UInt64 = 0) {
+    self.unixName = unixName
+    self.poolBlocks = poolBlocks
+  }
 }
 
 /// Prefiller → decoder, last.
@@ -30,10 +49,15 @@ package struct RejectBody: Equatable {
   package enum Reason: UInt16 { case version = 1, unauthorized = 2, busy = 3 }
   package var reason: Reason
   package var versions: ClosedRange<UInt16>
+
+  package init(reason: Reason, versions: ClosedRange<UInt16>) {
+    self.reason = reason
+    self.versions = versions
+  }
 }
 
 extension HelloBody {
-  static let nonceBytes = 32
+  package static let nonceBytes = 32
 
   package var encoded: [UInt8] {
     var writer = ByteWriter()
@@ -44,7 +68,7 @@ extension HelloBody {
     return writer.bytes
   }
 
-  init(decoding bytes: [UInt8]) throws(WireError) {
+  package init(decoding bytes: [UInt8]) throws(WireError) {
     var reader = ByteReader(bytes)
     versions = try reader.versions()
     nonce = Array(try reader.raw(Self.nonceBytes))
@@ -93,7 +117,7 @@ extension ReadyBody {
     return writer.bytes
   }
 
-  init(decoding bytes: [UInt8]) throws(WireError) {
+  package init(decoding bytes: [UInt8]) throws(WireError) {
     var reader = ByteReader(bytes)
     unixName = try reader.string()
     poolBlocks = try reader.integer()
@@ -109,7 +133,7 @@ extension RejectBody {
     return writer.bytes
   }
 
-  init(decoding bytes: [UInt8]) throws(WireError) {
+  package init(decoding bytes: [UInt8]) throws(WireError) {
     var reader = ByteReader(bytes)
     guard let reason = Reason(rawValue: try reader.integer()) else { throw WireError(text: "an unknown reject reason") }
     self.reason = reason

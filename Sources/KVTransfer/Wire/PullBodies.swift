@@ -5,6 +5,11 @@ package struct ClaimBody: Equatable {
   /// The 16 bytes of the handoff's id.
   package var id: [UInt8]
   package var wantsChecksums: Bool
+
+  package init(id: [UInt8], wantsChecksums: Bool) {
+    self.id = id
+    self.wantsChecksums = wantsChecksums
+  }
 }
 
 /// Prefiller → decoder: it is yours while this connection lives.
@@ -13,6 +18,12 @@ package struct ClaimedBody: Equatable {
   package var leaseLeft: Duration
   /// Where the blocks lie in the prefiller's pool.
   package var blocks: [UInt32]
+
+  package init(tokens: UInt64, leaseLeft: Duration, blocks: [UInt32]) {
+    self.tokens = tokens
+    self.leaseLeft = leaseLeft
+    self.blocks = blocks
+  }
 }
 
 /// Prefiller → decoder: you cannot have it.
@@ -24,6 +35,12 @@ package struct DataBody: Equatable {
   package var count: UInt32
   /// CRC32C of each block, or none.
   package var checksums: [UInt32]
+
+  package init(first: UInt32, count: UInt32, checksums: [UInt32]) {
+    self.first = first
+    self.count = count
+    self.checksums = checksums
+  }
 }
 
 extension ClaimBody {
@@ -36,7 +53,7 @@ extension ClaimBody {
     return writer.bytes
   }
 
-  init(decoding bytes: [UInt8]) throws(WireError) {
+  package init(decoding bytes: [UInt8]) throws(WireError) {
     var reader = ByteReader(bytes)
     id = Array(try reader.raw(Self.idBytes))
     wantsChecksums = try reader.integer(UInt8.self) != 0
@@ -57,7 +74,7 @@ extension ClaimedBody {
     return writer.bytes
   }
 
-  init(decoding bytes: [UInt8]) throws(WireError) {
+  package init(decoding bytes: [UInt8]) throws(WireError) {
     var reader = ByteReader(bytes)
     tokens = try reader.integer()
     leaseLeft = .milliseconds(Int64(min(try reader.integer(UInt64.self), UInt64(UInt32.max))))
@@ -73,7 +90,7 @@ extension DenyBody {
     return writer.bytes
   }
 
-  init(decoding bytes: [UInt8]) throws(WireError) {
+  package init(decoding bytes: [UInt8]) throws(WireError) {
     var reader = ByteReader(bytes)
     guard let reason = DenyBody(rawValue: try reader.integer()) else {
       throw WireError(text: "an unknown reason to deny")
@@ -92,7 +109,7 @@ extension DataBody {
     return writer.bytes
   }
 
-  init(decoding bytes: [UInt8]) throws(WireError) {
+  package init(decoding bytes: [UInt8]) throws(WireError) {
     var reader = ByteReader(bytes)
     first = try reader.integer()
     count = try reader.integer()

@@ -1,0 +1,44 @@
+import CLinux
+import KVBlocks
+import KVTransfer
+import TestSupport
+import Testing
+
+@Suite struct WireTests {
+  @Test func `CRC32C is that of RFC 3720`() {
+    #expect(xs_crc32c(0, "123456789", 9) == 0xE306_9283)
+    #expect(xs_crc32c(0, [UInt8](repeating: 0, count: 32), 32) == 0x8A91_36AA)
+    #expect(xs_crc32c(0, [UInt8](repeating: 0xFF, count: 32), 32) == 0x62A8_AB43)
+  }
+
+  @Test(arguments: [0, 1, 7, 8, 4095, 16383, 16384, 16391, 100_003])
+  func `CRC32C by instruction, by table and in two parts are equal`(count: Int) {
+    var dice = SplitMix64(seed: UInt64(count))
+    let bytes = (0..<count).map { _ in UInt8.random(in: 0...255, using: &dice) }
+    let whole = xs_crc32c(0, bytes, count)
+    #expect(whole == xs_crc32c_by_table(0, bytes, count))
+    let head = count / 3
+    #expect(whole == xs_crc32c(xs_crc32c(0, bytes, head), Array(bytes[head...]), count - head))
+  }
+
+  @Test func `Bodies come back as they were sent`() throws {
+    let hello = HelloBody(versions: 1...3, nonce: Array(0..<32), engineID: "é", host: "")
+    #expect(try HelloBody(decoding: hello.encoded) == hello)
+    let claimed = ClaimedBody(tokens: 9, leaseLeft: .milliseconds(1500), blocks: [3, 1, 4])
+    #expect(try ClaimedBody(decoding: claimed.encoded) == claimed)
+    let data = DataBody(first: 2, count: 2, checksums: [7, 8])
+    #expect(try DataBody(decoding: data.encoded) == data)
+    let reject = RejectBody(reason: .version, versions: 4...5)
+    #expect(try RejectBody(decoding: reject.encoded) == reject)
+    let ready = ReadyBody(unixName: "name", poolBlocks: 12)
+    #expect(try ReadyBody(decoding: ready.encoded) == ready)
+  }
+
+  @Test func `A handoff's id is 32 hexadecimal digits and nothing else`() {
+    let text = "00112233445566778899aabbccddeeff"
+    #expect(KVHandoff.ID(text).bytes?.first == 0 && KVHandoff.ID(text).bytes?.last == 0xFF)
+    for wrong in ["", "0", text + "0", text.uppercased(), String(text.dropLast()) + "g", "é" + text.dropFirst(2)] {
+      #expect(KVHandoff.ID(wrong).bytes == nil)
+    }
+  }
+}
