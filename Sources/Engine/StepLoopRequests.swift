@@ -22,7 +22,7 @@ extension StepLoop {
       if let fault = fault(in: handoff, promptCount: request.promptTokens.count) {
         pullFailed(submission.number, fault)
         guard requests[submission.number] != nil else { return }
-      } else if handoff.tokens > 0, request.promptTokens.count > 1 {
+      } else if handoff.tokens > 0 {
         sequence.pull = handoff
       }
     }
