@@ -1,6 +1,6 @@
 import Glibc
 
-/// A file in the temporary folder that is gone when this object is.
+/// A file in the temporary folder that is gone when this object is: bind it to a constant until the file is open.
 package final class TemporaryFile: Sendable {
   package let path: String
 
