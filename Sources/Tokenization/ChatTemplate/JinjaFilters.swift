@@ -176,7 +176,8 @@ enum JinjaFilters {
     _ value: JinjaValue, _ arguments: JinjaArguments, budget: inout TemplateBudget
   ) throws(TemplateFault) -> JinjaValue {
     let bound = try arguments.bound(to: ["width", "first", "blank"], of: "indent")
-    let indent = if case .string(let indent) = bound[0] { indent } else { try blanks(bound[0].integer(or: 4, for: "width")) }
+    let indent =
+      if case .string(let indent) = bound[0] { indent } else { try blanks(bound[0].integer(or: 4, for: "width")) }
     let text = try value.text(&budget) + "\n"
     let lines = PythonText.lines(text)
     let (growth, overflow) = lines.count.multipliedReportingOverflow(by: indent.utf8.count + 1)

@@ -1,7 +1,8 @@
 /// Filters over lists, dictionaries and what else can be iterated.
 enum JinjaSequenceFilters {
   static let table: [String: JinjaFilters.Filter] = [
-    "dictsort": sortedEntries, "first": first, "items": items, "join": joined, "last": last, "list": list, "map": mapped,
+    "dictsort": sortedEntries, "first": first, "items": items, "join": joined, "last": last, "list": list,
+    "map": mapped,
     "max": maximum, "min": minimum, "reject": rejected, "rejectattr": rejectedByAttribute, "reverse": reversed,
     "select": selected, "selectattr": selectedByAttribute, "sort": sorted, "sum": sum, "unique": unique,
   ]

@@ -249,7 +249,8 @@ enum JinjaStringMethods {
     let count = try bound[2].integer(or: -1, for: "count")
     return .string(
       try replaced(
-        text, try bound[0].string(for: "old"), try bound[1].string(for: "new"), limit: count < 0 ? nil : count, &budget))
+        text, try bound[0].string(for: "old"), try bound[1].string(for: "new"), limit: count < 0 ? nil : count, &budget)
+    )
   }
 
   /// Pays for the result before it is made.
@@ -270,7 +271,9 @@ enum JinjaStringMethods {
       throw .evaluation("join needs an argument")
     }
     var parts: [String] = []
-    for element in try sequence.elements(&budget) { parts.append(try JinjaValue?.some(element).string(for: "iterable")) }
+    for element in try sequence.elements(&budget) {
+      parts.append(try JinjaValue?.some(element).string(for: "iterable"))
+    }
     return .string(try joined(parts, by: text, &budget))
   }
 

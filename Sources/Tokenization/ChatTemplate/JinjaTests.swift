@@ -38,8 +38,9 @@ enum JinjaTests {
   }
 
   private static let comparisons: [([String], ComparisonOperator)] = [
-    (["eq", "equalto"], .equal), (["ne"], .notEqual), (["lt", "lessthan"], .less), (["le"], .lessOrEqual),
-    (["gt", "greaterthan"], .greater), (["ge"], .greaterOrEqual),
+    (["eq", "equalto", "=="], .equal), (["ne", "!="], .notEqual),
+    (["lt", "lessthan", "<"], .less), (["le", "<="], .lessOrEqual),
+    (["gt", "greaterthan", ">"], .greater), (["ge", ">="], .greaterOrEqual),
   ]
 
   private static let typeTests: [(String, @Sendable (JinjaValue) -> Bool)] = [

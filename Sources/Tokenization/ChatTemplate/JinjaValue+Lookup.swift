@@ -37,16 +37,16 @@ extension JinjaValue {
   func slice(
     start: JinjaValue?, stop: JinjaValue?, step: JinjaValue?, _ budget: inout TemplateBudget
   ) throws(TemplateFault) -> JinjaValue {
+    if case .undefined(let what) = self { throw .evaluation(what) }
     let bounds = (try Self.bound(start), try Self.bound(stop), try Self.bound(step))
     switch self {
-    case .undefined(let what): throw .evaluation(what)
     case .list(let items): return .list(try JinjaItems(try Self.sliced(items.elements, bounds, &budget)))
     case .tuple(let items): return .tuple(try JinjaItems(try Self.sliced(items.elements, bounds, &budget)))
     case .string(let text):
       var view = String.UnicodeScalarView()
       view.append(contentsOf: try Self.sliced(Array(text.unicodeScalars), bounds, &budget))
       return .string(String(view))
-    default: throw .evaluation("'\(typeName)' object cannot be sliced")
+    default: return .undefined("'\(typeName) object' cannot be sliced")
     }
   }
 

@@ -103,13 +103,13 @@ enum PythonText {
     return [String(decoding: bytes[..<end], as: UTF8.self)] + pieces.reversed()
   }
 
-  /// At runs of whitespace; the last piece keeps its inner whitespace once `limit` is reached.
+  /// At runs of whitespace; the last piece keeps its whitespace once `limit` is reached.
   static func words(_ text: String, limit: Int? = nil) -> [String] {
     var words: [String] = []
     var rest = Substring(text).unicodeScalars.drop(while: isWhitespace)
     while !rest.isEmpty {
       guard words.count < limit ?? .max else {
-        return words + [strip(String(rest), leading: false)]
+        return words + [String(rest)]
       }
       let word = rest.prefix { !isWhitespace($0) }
       words.append(String(word))

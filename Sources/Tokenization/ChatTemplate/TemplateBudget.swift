@@ -1,7 +1,9 @@
 /// What one rendering may use. Templates come with model files: a hostile one ends in an error, soon.
 struct TemplateBudget {
   /// Steps of evaluation; 32 bytes of text or one element of a list count as a step. About a second.
-  static let maximumWork = 20_000_000
+  static let maximumWork = 10_000_000
+  /// What one turn of a loop or one call of a macro costs, besides its body.
+  static let stepsPerScope = 8
   /// Nested evaluations, those of macros within macros included. Fits a stack of 512 KiB.
   static let maximumDepth = 400
   /// Bytes in the output, and in every text on the way.

@@ -103,7 +103,8 @@ struct TemplateEvaluator {
       state.index = index
       scope = JinjaScope(["loop": .loop(state)], in: outer)
       try assign(item, to: loop.target, at: loop.position)
-      let flow = try nested(at: loop.position) { (evaluator) throws(TemplateError) in
+      let flow = try nested(at: loop.position, steps: TemplateBudget.stepsPerScope) {
+        (evaluator) throws(TemplateError) in
         try evaluator.run(loop.body, into: &output)
       }
       if flow == .breakLoop { break }
@@ -216,7 +217,7 @@ struct TemplateEvaluator {
       }
     }
     var text = ""
-    try nested(at: position) { (evaluator) throws(TemplateError) in
+    try nested(at: position, steps: TemplateBudget.stepsPerScope) { (evaluator) throws(TemplateError) in
       _ = try evaluator.run(definition.body, into: &text)
     }
     return text
@@ -258,13 +259,15 @@ struct TemplateEvaluator {
     }
   }
 
-  /// Runs `body` one level deeper.
+  /// Runs `body` one level deeper, and pays `steps` for it.
   mutating func nested<Result>(
-    at position: TemplatePosition, _ body: (inout TemplateEvaluator) throws(TemplateError) -> Result
+    at position: TemplatePosition, steps: Int = 1, _ body: (inout TemplateEvaluator) throws(TemplateError) -> Result
   ) throws(TemplateError) -> Result {
-    try locate(position) { (evaluator) throws(TemplateFault) in
-      try evaluator.budget.descend()
-      try evaluator.budget.spend()
+    do {
+      try budget.descend()
+      try budget.spend(steps)
+    } catch {
+      throw error.located(at: position)
     }
     defer { budget.ascend() }
     return try body(&self)

@@ -82,7 +82,9 @@ extension TemplateLexer {
     }
     isFloat = takeExponent() || isFloat
     let text = String(decoding: source[start..<offset].filter { $0 != UInt8(ascii: "_") }, as: UTF8.self)
-    if offset < source.count, isNameStart(source[offset]) {
+    if text == "0", offset < source.count,
+      [UInt8(ascii: "x"), UInt8(ascii: "o"), UInt8(ascii: "b")].contains(source[offset] | 0x20)
+    {
       throw .unsupported("the number '\(text)\(takeName())'", at: place)
     }
     if isFloat, let value = Double(text) { return .float(value) }

@@ -264,7 +264,8 @@ extension TemplateParser {
     let step = take(":") && !isSymbol("]") ? try expression() : nil
     guard take("]") else { throw unexpected("']'") }
     return try make(
-      .slice(value, start: start, stop: stop, step: step), at: position, over: [value, start, stop, step].compactMap(\.self))
+      .slice(value, start: start, stop: stop, step: step), at: position,
+      over: [value, start, stop, step].compactMap(\.self))
   }
 
   private mutating func call(
@@ -319,6 +320,8 @@ extension TemplateParser {
     var arguments = TemplateArguments()
     if isSymbol("(") {
       arguments = try self.arguments()
+    } else if isName("is") {
+      throw .syntax("a test cannot follow a test; put brackets around the first", at: current.position)
     } else if startsTestOperand {
       arguments.positional = [try withPostfixes(try primary())]
     }
@@ -327,7 +330,7 @@ extension TemplateParser {
 
   private var startsTestOperand: Bool {
     switch current.kind {
-    case .name(let name): !["else", "or", "and", "is"].contains(name)
+    case .name(let name): !["else", "or", "and"].contains(name)
     case .string, .integer, .float, .symbol("["), .symbol("{"): true
     default: false
     }
