@@ -130,7 +130,7 @@ package struct HTTPBodyParser: Sendable {
     case .trailers(let bytes):
       guard bytes + length <= Self.mostTrailerBytes else { throw .headTooLarge("trailers") }
       state = line.isEmpty ? .done : .trailers(bytes: bytes + length)
-      if !line.isEmpty { try Self.checkTrailer(view[view.startIndex...lf]) }
+      if !line.isEmpty { try Self.checkTrailer(buffer, length: length) }
     default: break
     }
     buffer.moveReaderIndex(forwardBy: length)
@@ -155,15 +155,8 @@ package struct HTTPBodyParser: Sendable {
     return size
   }
 
-  private static func checkTrailer(_ line: ByteBufferView) throws(HTTPProtocolError) {
-    var copy = Array(line)
-    copy.append(contentsOf: [UInt8(ascii: "\r"), UInt8(ascii: "\n")])
-    do {
-      _ = try copy.withUnsafeBytes { try parseFieldLines($0) }
-    } catch let error as HTTPProtocolError {
-      throw error
-    } catch {
-      throw .malformed("a trailer is not a header field")
-    }
+  private static func checkTrailer(_ buffer: ByteBuffer, length: Int) throws(HTTPProtocolError) {
+    guard let line = buffer.getSlice(at: buffer.readerIndex, length: length) else { return }
+    _ = try parseFieldLines(of: line, from: 0)
   }
 }

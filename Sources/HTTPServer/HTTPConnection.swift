@@ -200,8 +200,11 @@ final class HTTPConnection: ChannelInboundHandler {
     inbox.clear()
     flush()
     pauseReading(false)
-    context?.close(mode: .output, promise: nil)
-    timer?.set(.now() + Self.lingerTime)
+    guard let context else { return }
+    timer?.clear()
+    let sent = context.eventLoop.makePromise(of: Void.self)
+    sent.futureResult.assumeIsolatedUnsafeUnchecked().whenComplete { _ in self.timer?.set(.now() + Self.lingerTime) }
+    context.close(mode: .output, promise: sent)
   }
 
   private func pauseReading(_ pause: Bool) {

@@ -2,15 +2,27 @@ import NIOCore
 import NIOHTTP1
 
 /// Finds the end of a message's head in bytes that arrive in pieces, looking at each byte once.
-struct HTTPHeadScanner {
+package struct HTTPHeadScanner: Sendable {
   /// Bytes of the head that are known to be whole lines.
   private var lineStart = 0
   /// Bytes that were searched for the end of the current line.
   private var scanned = 0
   private var lines = 0
 
-  /// - Returns: The length of the head with its empty last line, or nil if more bytes are needed.
-  mutating func headLength(in bytes: UnsafeRawBufferPointer, limits: HTTPLimits) throws(HTTPProtocolError) -> Int? {
+  package init() {}
+
+  /// - Returns: The length of the head with its empty last line, or nil if `buffer` does not hold it all yet.
+  package mutating func headLength(of buffer: ByteBuffer, limits: HTTPLimits) throws(HTTPProtocolError) -> Int? {
+    var result = Result<Int?, HTTPProtocolError>.success(nil)
+    buffer.withUnsafeReadableBytes { bytes in
+      result = Result { () throws(HTTPProtocolError) in try headLength(in: bytes, limits: limits) }
+    }
+    return try result.get()
+  }
+
+  private mutating func headLength(in bytes: UnsafeRawBufferPointer, limits: HTTPLimits) throws(HTTPProtocolError)
+    -> Int?
+  {
     while let lf = bytes[scanned...].firstIndex(of: UInt8(ascii: "\n")) {
       guard lf > lineStart, bytes[lf - 1] == UInt8(ascii: "\r") else { throw .malformed("a line ends without CR LF") }
       if lf - 1 == lineStart { return lf + 1 }
@@ -32,9 +44,20 @@ struct HTTPHeadScanner {
   }
 }
 
-/// Reads the field lines of a head (RFC 9112 §5): `bytes` begins after the start line and ends after the empty line.
+/// Reads the field lines of a head (RFC 9112 §5), which ends after its empty line.
 /// Folded lines, space before the colon, empty or non-token names and control bytes are refused.
-package func parseFieldLines(_ bytes: UnsafeRawBufferPointer) throws(HTTPProtocolError) -> HTTPHeaders {
+///
+/// - Parameter offset: Of the first field line in `head`.
+package func parseFieldLines(of head: ByteBuffer, from offset: Int) throws(HTTPProtocolError) -> HTTPHeaders {
+  var result = Result<HTTPHeaders, HTTPProtocolError>.success([:])
+  head.withUnsafeReadableBytes { bytes in
+    let lines = UnsafeRawBufferPointer(rebasing: bytes[min(offset, bytes.count)...])
+    result = Result { () throws(HTTPProtocolError) in try parseFieldLines(lines) }
+  }
+  return try result.get()
+}
+
+private func parseFieldLines(_ bytes: UnsafeRawBufferPointer) throws(HTTPProtocolError) -> HTTPHeaders {
   var fields: [(String, String)] = []
   fields.reserveCapacity(8)
   var start = bytes.startIndex
@@ -76,16 +99,4 @@ extension UInt8 {
   var isFieldByte: Bool { (self >= 0x20 && self != 0x7F) || self == UInt8(ascii: "\t") }
 
   var isOptionalWhitespace: Bool { self == UInt8(ascii: " ") || self == UInt8(ascii: "\t") }
-}
-
-extension HTTPHeaders {
-  /// Names listed in `Connection`, and the fields that are always meant for one hop (RFC 9110 §7.6.1).
-  package var hopByHopNames: Set<String> {
-    var names: Set<String> = [
-      "connection", "keep-alive", "proxy-connection", "proxy-authenticate", "proxy-authorization", "te", "trailer",
-      "transfer-encoding", "upgrade",
-    ]
-    for value in self[canonicalForm: "connection"] { names.insert(value.lowercased()) }
-    return names
-  }
 }

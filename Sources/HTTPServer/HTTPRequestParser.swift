@@ -71,26 +71,12 @@ struct HTTPRequestParser {
       received = now
     }
     var scanner = scanner
-    var length: Int?
-    var request: HTTPRequest?
-    do {
-      try inbox.withUnsafeReadableBytes { bytes in
-        length = try scanner.headLength(in: bytes, limits: limits)
-        if let length {
-          request = try Self.parseHead(UnsafeRawBufferPointer(rebasing: bytes[..<length]), received: received ?? now)
-        }
-      }
-    } catch let error as HTTPProtocolError {
-      throw error
-    } catch {
-      throw .malformed("the head cannot be read")
-    }
-    guard let length, let request else {
+    guard let length = try scanner.headLength(of: inbox, limits: limits), let head = inbox.readSlice(length: length)
+    else {
       state = .head(scanner)
       return nil
     }
-    inbox.moveReaderIndex(forwardBy: length)
-    return try enterBody(request, &inbox, now: now)
+    return try enterBody(try Self.parseHead(head, received: received ?? now), &inbox, now: now)
   }
 
   private mutating func enterBody(
@@ -113,11 +99,10 @@ struct HTTPRequestParser {
 
   // MARK: Start line
 
-  static func parseHead(
-    _ bytes: UnsafeRawBufferPointer, received: NIODeadline
-  ) throws(HTTPProtocolError) -> HTTPRequest {
+  private static func parseHead(_ head: ByteBuffer, received: NIODeadline) throws(HTTPProtocolError) -> HTTPRequest {
+    let bytes = head.readableBytesView
     let lineEnd = bytes.firstIndex(of: UInt8(ascii: "\n")) ?? bytes.endIndex
-    let line = bytes[..<max(0, lineEnd - 1)]
+    let line = bytes[..<max(bytes.startIndex, lineEnd - 1)]
     let parts = line.split(separator: UInt8(ascii: " "), maxSplits: 3, omittingEmptySubsequences: false)
     guard parts.count == 3 else { throw .malformed("the request line is not method, target and version") }
     guard !parts[0].isEmpty, parts[0].count <= 32, parts[0].allSatisfy({ $0.isTokenByte }) else {
@@ -127,7 +112,7 @@ struct HTTPRequestParser {
       throw .malformed("the target holds a byte that is not allowed")
     }
     let version = try parseVersion(parts[2])
-    let headers = try parseFieldLines(UnsafeRawBufferPointer(rebasing: bytes[min(lineEnd + 1, bytes.count)...]))
+    let headers = try parseFieldLines(of: head, from: lineEnd + 1 - bytes.startIndex)
     let method = HTTPMethod(rawValue: String(decoding: parts[0], as: UTF8.self))
     let target = String(decoding: parts[1], as: UTF8.self)
     let authority = try checkHost(headers, version: version)
@@ -137,7 +122,7 @@ struct HTTPRequestParser {
       keepAlive: keepAlive(headers, version: version))
   }
 
-  private static func parseVersion(_ bytes: Slice<UnsafeRawBufferPointer>) throws(HTTPProtocolError) -> HTTPVersion {
+  private static func parseVersion(_ bytes: ByteBufferView) throws(HTTPProtocolError) -> HTTPVersion {
     guard bytes.count == 8, bytes.starts(with: "HTTP/".utf8), bytes[bytes.startIndex + 6] == UInt8(ascii: ".") else {
       throw .malformed("the version is not HTTP/x.y")
     }

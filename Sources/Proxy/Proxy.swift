@@ -1,0 +1,66 @@
+import HTTPServer
+import Logging
+import NIOCore
+import NIOPosix
+
+/// The router in front of prefillers and decoders: one port for clients, two legs for each of their requests.
+package final class Proxy: Sendable {
+  package static let version = "0.1.0"
+  package let port: Int
+  private let server: HTTPServer
+  private let group: MultiThreadedEventLoopGroup
+  private let loops: [ProxyLoop]
+  private let checker: HealthChecker
+  private let reporter: Task<Void, Never>
+
+  private init(
+    server: HTTPServer, group: MultiThreadedEventLoopGroup, loops: [ProxyLoop], checker: HealthChecker,
+    reporter: Task<Void, Never>
+  ) {
+    self.server = server
+    self.group = group
+    self.loops = loops
+    self.checker = checker
+    self.reporter = reporter
+    port = server.port
+  }
+
+  /// - Throws: `HTTPServerError` if the address cannot be listened on.
+  package static func start(
+    _ configuration: ProxyConfiguration, logger: Logger = Logger(label: "xpyd.proxy")
+  ) async throws -> Proxy {
+    let group = MultiThreadedEventLoopGroup(numberOfThreads: max(1, configuration.threads))
+    let context = ProxyContext(configuration, logger: logger)
+    let loops = group.makeIterator().map { ProxyLoop(eventLoop: $0, context: context) }
+    var limits = HTTPLimits()
+    limits.bodyBytes = configuration.maxBodyBytes
+    do {
+      let server = try await HTTPServer.start(
+        host: configuration.host, port: configuration.port, group: group, limits: limits, logger: logger,
+        responder: ProxyResponder(context: context, loops: loops))
+      let checker = HealthChecker(loop: loops[0])
+      checker.start()
+      return Proxy(server: server, group: group, loops: loops, checker: checker, reporter: report(context))
+    } catch {
+      try? await group.shutdownGracefully()
+      throw error
+    }
+  }
+
+  /// Lets running requests finish for at most `grace`; then closes what is left.
+  package func shutdown(grace: Duration) async {
+    reporter.cancel()
+    checker.stop()
+    await server.shutdown(grace: grace)
+    for loop in loops { try? await loop.eventLoop.submit { loop.stop() }.get() }
+    try? await group.shutdownGracefully()
+  }
+
+  private static func report(_ context: ProxyContext) -> Task<Void, Never> {
+    Task {
+      while (try? await Task.sleep(for: context.configuration.statisticsInterval)) != nil {
+        if let report = context.statistics.reportIfNew() { context.configuration.statisticsSink(report.text) }
+      }
+    }
+  }
+}

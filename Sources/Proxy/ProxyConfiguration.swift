@@ -1,0 +1,73 @@
+import Logging
+import NIOCore
+
+/// Everything that a proxy is told before it starts.
+package struct ProxyConfiguration: Sendable {
+  package var host = "localhost"
+  /// 0 lets the system choose.
+  package var port = 8000
+  package var prefillers: [WorkerAddress] = []
+  package var decoders: [WorkerAddress]
+  package var handoff = HandoffKind.nixl
+  /// Event loops; a request stays on one from client to workers.
+  package var threads = 1
+  package var deadlines = ProxyDeadlines()
+  package var healthCheck = HealthCheckSettings()
+  /// Workers that one leg may be tried on before the next remedy.
+  package var attemptsPerLeg = 3
+  package var maxBodyBytes = 32 * 1024 * 1024
+  /// Keys of clients; empty lets everybody in.
+  package var clientKeys: [String] = []
+  /// Sent to the workers in place of the client's `Authorization`, which is passed on if this is nil.
+  package var workerKey: String?
+  /// How often the TTFT block is written, if there were new requests.
+  package var statisticsInterval = Duration.seconds(5)
+  /// Where the TTFT block goes.
+  package var statisticsSink: @Sendable (String) -> Void = { print($0, terminator: "") }
+
+  package init(prefillers: [WorkerAddress], decoders: [WorkerAddress]) {
+    self.prefillers = prefillers
+    self.decoders = decoders
+  }
+}
+
+/// How long the proxy waits for a worker, each from the moment that it began to wait.
+package struct ProxyDeadlines: Sendable {
+  package var connect = Duration.seconds(2)
+  /// A prefill leg, from the request to the whole answer.
+  package var prefill = Duration.seconds(120)
+  /// A streamed answer's first event.
+  package var firstToken = Duration.seconds(300)
+  /// Between two parts of an answer that has begun.
+  package var idle = Duration.seconds(120)
+  /// The whole request, with all its retries.
+  package var request = Duration.seconds(3600)
+  /// An unused connection; shorter than the five seconds after which uvicorn closes its end.
+  package var keepAlive = Duration.seconds(4)
+
+  package init() {}
+
+  /// How often running requests are held against their deadlines.
+  var resolution: Duration {
+    let shortest = [prefill, firstToken, idle, request, keepAlive].min() ?? .seconds(1)
+    return max(.milliseconds(5), min(.milliseconds(250), shortest / 4))
+  }
+}
+
+package struct HealthCheckSettings: Sendable {
+  package var interval = Duration.seconds(2)
+  package var timeout = Duration.seconds(3)
+  /// Checks in a row that must go unanswered before a worker counts as unresponsive.
+  package var failures = 3
+
+  package init() {}
+}
+
+package enum HandoffKind: String, Sendable, CaseIterable {
+  /// vLLM's `kv_transfer_params`, pulled by the decoder.
+  case nixl
+  /// Two plain requests; the workers find the KV by its content.
+  case lmcache
+  /// Aggregated workers: no prefill leg.
+  case none
+}

@@ -1,0 +1,91 @@
+import Logging
+import NIOCore
+
+/// What all requests of one proxy share. Immutable but for what guards itself.
+final class ProxyContext: Sendable {
+  let configuration: ProxyConfiguration
+  let prefillers: WorkerPool
+  let decoders: WorkerPool
+  let handoff: (any Handoff)?
+  let metrics: ProxyMetrics
+  let statistics: TTFTStatistics
+  let rotation = Rotation()
+  let logger: Logger
+
+  init(_ configuration: ProxyConfiguration, logger: Logger) {
+    self.configuration = configuration
+    self.logger = logger
+    prefillers = WorkerPool(role: .prefill, addresses: configuration.prefillers, policy: RoundRobin())
+    decoders = WorkerPool(role: .decode, addresses: configuration.decoders, policy: RoundRobin())
+    handoff = configuration.handoff.handoff
+    metrics = ProxyMetrics(prefillers: prefillers.workers, decoders: decoders.workers)
+    statistics = TTFTStatistics(prefillers: configuration.prefillers.count)
+  }
+
+  /// The rotation numbers of the next request.
+  func nextShapes() -> (prefill: RequestShape, decode: RequestShape) {
+    let sequence = rotation.next()
+    let decode = RoundRobin.decodeSequence(
+      sequence, prefillers: prefillers.workers.count, decoders: decoders.workers.count)
+    return (RequestShape(sequence: sequence), RequestShape(sequence: decode))
+  }
+
+  /// Books what a leg's fault says of its worker, and logs a change.
+  func book(_ fault: LegFault, of worker: Worker, now: NIODeadline) {
+    metrics.retried(worker.role, fault)
+    guard let workerFault = fault.workerFault else { return }
+    logChange(of: worker, worker.updateHealth { $0.legFailed(workerFault, now: now) })
+  }
+
+  func logChange(of worker: Worker, _ change: (before: WorkerHealth.Fault?, after: WorkerHealth.Fault?)) {
+    guard (change.before == nil) != (change.after == nil) else { return }
+    let metadata: Logger.Metadata = ["worker": "\(worker.name)", "address": "\(worker.address)"]
+    if let fault = change.after {
+      logger.warning("Worker is down", metadata: metadata.merging(["fault": "\(fault)"]) { $1 })
+    } else {
+      logger.notice("Worker is up again", metadata: metadata)
+    }
+  }
+}
+
+/// One event loop's part of the proxy: its connections to the workers and its running requests, whose deadlines one
+/// repeated task watches, so that a request schedules nothing. Belongs to its event loop.
+// SAFETY: every stored `var` and the pool are used on `eventLoop` only; `ProxyResponder` hands it out there.
+final class ProxyLoop: @unchecked Sendable {
+  let eventLoop: any EventLoop
+  let context: ProxyContext
+  let pool: UpstreamPool
+  private var exchanges: [ObjectIdentifier: RequestExchange] = [:]
+  private var ticker: RepeatedTask?
+
+  init(eventLoop: any EventLoop, context: ProxyContext) {
+    self.eventLoop = eventLoop
+    self.context = context
+    pool = UpstreamPool(eventLoop: eventLoop, deadlines: context.configuration.deadlines)
+  }
+
+  func add(_ exchange: RequestExchange) {
+    exchanges[ObjectIdentifier(exchange)] = exchange
+    guard ticker == nil else { return }
+    let resolution = TimeAmount(context.configuration.deadlines.resolution)
+    ticker = eventLoop.scheduleRepeatedTask(initialDelay: resolution, delay: resolution) { [weak self] _ in self?.tick()
+    }
+  }
+
+  func remove(_ exchange: RequestExchange) { exchanges[ObjectIdentifier(exchange)] = nil }
+
+  func stop() {
+    ticker?.cancel()
+    ticker = nil
+    pool.closeAll()
+  }
+
+  private func tick() {
+    let now = NIODeadline.now()
+    for exchange in Array(exchanges.values) { exchange.checkDeadline(now: now) }
+    pool.sweep(now: now)
+    guard exchanges.isEmpty, pool.isEmpty else { return }
+    ticker?.cancel()
+    ticker = nil
+  }
+}

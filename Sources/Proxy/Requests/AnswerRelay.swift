@@ -1,0 +1,121 @@
+import HTTPServer
+import NIOCore
+import NIOHTTP1
+
+/// How much of a leg's answer is known, and whether it is held or relayed.
+struct AnswerRelay {
+  enum State {
+    case awaitingHead
+    /// Held until it is whole, so that a worker that dies on the way can be replaced.
+    case holding(UpstreamHead, ByteBuffer)
+    /// A stream whose first event is not whole yet.
+    case judging(UpstreamHead, EventStreamGate)
+    case relayingEvents(EventStreamGate)
+    /// A body too large to hold.
+    case relayingBytes
+  }
+
+  /// Beyond this an answer that is not a stream is relayed as it comes.
+  static let mostHeld = 256 * 1024
+  /// Prefill answers are held whole, for their handoff.
+  static let mostPrefillAnswer = 16 * 1024 * 1024
+  var state = State.awaitingHead
+
+  var isEventStream: Bool {
+    if case .relayingEvents = state { true } else { false }
+  }
+}
+
+extension RequestExchange: UpstreamLegDelegate {
+  func leg(_ leg: UpstreamLeg, received head: UpstreamHead) {
+    guard leg === self.leg else { return }
+    let isGood = (200..<300).contains(head.status.code)
+    let type = head.headers.first(name: "content-type") ?? ""
+    answer.state =
+      isGood && !isPrefillLeg && type.hasPrefix("text/event-stream")
+      ? .judging(head, EventStreamGate()) : .holding(head, ByteBuffer())
+  }
+
+  func leg(_ leg: UpstreamLeg, received bytes: ByteBuffer) {
+    guard leg === self.leg else { return }
+    switch answer.state {
+    case .awaitingHead: break
+    case .holding(let head, var body):
+      answer.state = .awaitingHead
+      body.writeImmutableBuffer(bytes)
+      answer.state = .holding(head, body)
+      if body.readableBytes > AnswerRelay.mostHeld { outgrown(leg, head, body) }
+    case .judging(let head, var gate):
+      answer.state = .awaitingHead
+      let events = gate.take(bytes)
+      answer.state = .judging(head, gate)
+      if let events { judge(leg, head, gate, events) }
+    case .relayingEvents(var gate):
+      answer.state = .relayingBytes
+      let events = gate.take(bytes)
+      answer.state = .relayingEvents(gate)
+      if let events { relay(events, leg) }
+    case .relayingBytes: relay(bytes, leg)
+    }
+  }
+
+  func legEnded(_ leg: UpstreamLeg) {
+    guard leg === self.leg else { return }
+    switch answer.state {
+    case .awaitingHead, .judging: failLeg(leg, .closed)
+    case .holding(let head, let body):
+      if leg.worker.role == .decode { answeredBy = leg.worker.index }
+      legAnswered(leg, head, body)
+    case .relayingEvents(let gate):
+      if gate.held.readableBytes > 0 { writer.write(gate.held) }
+      relayEnded(leg)
+    case .relayingBytes: relayEnded(leg)
+    }
+  }
+
+  func leg(_ leg: UpstreamLeg, failed fault: LegFault) {
+    guard leg === self.leg else { return }
+    failLeg(leg, fault)
+  }
+
+  private func judge(_ leg: UpstreamLeg, _ head: UpstreamHead, _ gate: EventStreamGate, _ events: ByteBuffer) {
+    if EventStreamGate.leadingError(in: events) != nil { return failLeg(leg, .errorEvent) }
+    answer.state = .relayingEvents(gate)
+    begin(leg, head)
+    relay(events, leg)
+  }
+
+  private func outgrown(_ leg: UpstreamLeg, _ head: UpstreamHead, _ body: ByteBuffer) {
+    if isPrefillLeg || !(200..<300).contains(head.status.code) {
+      if body.readableBytes > AnswerRelay.mostPrefillAnswer { failLeg(leg, .tooLarge) }
+      return
+    }
+    answer.state = .relayingBytes
+    begin(leg, head)
+    relay(body, leg)
+  }
+
+  private func begin(_ leg: UpstreamLeg, _ head: UpstreamHead) {
+    if leg.worker.role == .decode { answeredBy = leg.worker.index }
+    relayBegins(leg)
+    writer.onWritable { self.resume() }
+    writer.start(head.status, headers: ForwardedHeaders.response(head.headers, requestID: requestID))
+  }
+
+  /// The worker is read no faster than the client reads.
+  private func relay(_ bytes: ByteBuffer, _ leg: UpstreamLeg) {
+    writer.write(bytes)
+    if writer.isWritable {
+      wait(context.configuration.deadlines.idle, .idle)
+    } else {
+      leg.pauseReading(true)
+      waitForClient()
+    }
+  }
+
+  private func resume() {
+    guard let leg else { return }
+    wait(context.configuration.deadlines.idle, .idle)
+    leg.pauseReading(false)
+  }
+}

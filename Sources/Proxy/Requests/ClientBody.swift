@@ -1,0 +1,73 @@
+import NIOCore
+import ServingAPI
+
+/// A client's JSON body, scanned once. The bytes go on as they came but for the fields that a leg must change.
+struct ClientBody: Sendable {
+  let bytes: ByteBuffer
+  private let object: JSONObject
+
+  /// - Throws: If it is not exactly one JSON object.
+  init(_ bytes: ByteBuffer) throws {
+    self.bytes = bytes
+    object = try bytes.withUnsafeReadableBytes { try JSONObject(scanning: $0) }
+  }
+
+  func edited(_ edits: [JSONEdit]) -> ByteBuffer {
+    var out = ByteBufferAllocator().buffer(capacity: bytes.readableBytes + 256)
+    bytes.withUnsafeReadableBytes { source in
+      object.edited(source, edits) { out.writeBytes($0) }
+    }
+    return out
+  }
+
+  /// The body as the client wrote it, but for `kv_transfer_params`, which are not a client's to send: an engine that
+  /// believes them can be killed with them.
+  var plain: ByteBuffer {
+    object.value(of: "kv_transfer_params") == nil ? bytes : edited([.remove("kv_transfer_params")])
+  }
+
+  var isStreamed: Bool { text(of: "stream") == "true" }
+
+  /// How the request is served when prefill and decode can be apart.
+  var route: Route {
+    if asksForSeveralSequences { return .decoderAlone }
+    let limits = ["max_tokens", "max_completion_tokens"].compactMap(text(of:)).filter { $0 != "null" }
+    return !limits.isEmpty && limits.allSatisfy { $0 == "1" } ? .prefillerAlone : .twoLegs
+  }
+
+  /// Engines hand over the KV of one sequence only: with two prompts vLLM decodes the second on the first one's KV.
+  private var asksForSeveralSequences: Bool {
+    for name in ["n", "best_of"] {
+      if let count = text(of: name), count != "1", count != "null" { return true }
+    }
+    if text(of: "use_beam_search") == "true" { return true }
+    guard let prompt = object.value(of: "prompt"), bytes.byte(at: prompt.lowerBound) == UInt8(ascii: "[") else {
+      return false
+    }
+    return bytes.withUnsafeReadableBytes { source in
+      let array = try? JSONArray(scanning: UnsafeRawBufferPointer(rebasing: source[prompt]), limit: 2)
+      guard let array, array.elements.count == 2 else { return false }
+      let first = source[prompt.lowerBound + array.elements[0].lowerBound]
+      return first == UInt8(ascii: "\"") || first == UInt8(ascii: "[")
+    }
+  }
+
+  /// A short value as it stands in the text; long ones are nobody's flag or count.
+  private func text(of name: String) -> String? {
+    guard let range = object.value(of: name) else { return nil }
+    guard range.count <= 32 else { return "" }
+    return bytes.getString(at: bytes.readerIndex + range.lowerBound, length: range.count)
+  }
+}
+
+enum Route: Sendable, Equatable {
+  case twoLegs
+  /// The decoder prefills for itself.
+  case decoderAlone
+  /// One token is wanted, and the prefiller computes the first one anyway: its answer is the client's, and no KV moves.
+  case prefillerAlone
+}
+
+extension ByteBuffer {
+  fileprivate func byte(at offset: Int) -> UInt8? { getInteger(at: readerIndex + offset) }
+}

@@ -1,0 +1,64 @@
+import HTTPServer
+import NIOCore
+import NIOHTTP1
+import ServingAPI
+
+/// Which header fields pass the proxy in either direction.
+enum ForwardedHeaders {
+  /// RFC 9110 §7.6.1; `connection` may name more.
+  private static let hopByHop: Set<String> = [
+    "connection", "keep-alive", "proxy-connection", "proxy-authenticate", "proxy-authorization", "te", "trailer",
+    "transfer-encoding", "upgrade",
+  ]
+  /// Ours to say: the body is framed anew, may not come back compressed (we look at it), and carries our request id.
+  private static let replacedInRequest: Set<String> = [
+    "host", "content-length", "expect", "accept-encoding", "x-request-id",
+  ]
+  private static let replacedInResponse: Set<String> = ["content-length", "x-request-id"]
+
+  /// The lines of a request's head after the request line, without host and length, which differ between its legs.
+  static func requestLines(_ headers: HTTPHeaders, requestID: String, workerKey: String?) -> ByteBuffer {
+    var lines = ByteBuffer()
+    let named = namedInConnection(headers)
+    for (name, value) in headers {
+      let lowercased = name.lowercased()
+      if hopByHop.contains(lowercased) || replacedInRequest.contains(lowercased) || named.contains(lowercased) {
+        continue
+      }
+      if lowercased == "authorization", workerKey != nil { continue }
+      lines.writeString("\(name): \(value)\r\n")
+    }
+    if let workerKey { lines.writeString("authorization: Bearer \(workerKey)\r\n") }
+    lines.writeString("x-request-id: \(requestID)\r\n")
+    return lines
+  }
+
+  static func response(_ headers: HTTPHeaders, requestID: String) -> HTTPHeaders {
+    let named = namedInConnection(headers)
+    var kept: [(String, String)] = []
+    for (name, value) in headers {
+      let lowercased = name.lowercased()
+      if hopByHop.contains(lowercased) || replacedInResponse.contains(lowercased) || named.contains(lowercased) {
+        continue
+      }
+      kept.append((name, value))
+    }
+    kept.append(("x-request-id", requestID))
+    return HTTPHeaders(kept)
+  }
+
+  /// The client's id if it can be passed on as it is, else a new one of 128 random bits.
+  static func requestID(_ headers: HTTPHeaders) -> String {
+    if let given = headers.first(name: HeaderNames.requestID), (1...128).contains(given.utf8.count),
+      given.utf8.allSatisfy({ (0x21...0x7E).contains($0) })
+    {
+      return given
+    }
+    let digits = String(UInt64.random(in: .min ... .max) | 1 << 63, radix: 16)
+    return digits + String(UInt64.random(in: .min ... .max) | 1 << 63, radix: 16)
+  }
+
+  private static func namedInConnection(_ headers: HTTPHeaders) -> [String] {
+    headers[canonicalForm: "connection"].map { $0.lowercased() }.filter { $0 != "close" && $0 != "keep-alive" }
+  }
+}

@@ -1,0 +1,60 @@
+import NIOCore
+import ServingAPI
+
+extension ProxyContext {
+  /// `/stats`: what a person asks first, as JSON.
+  var statsPage: BodyValue {
+    let report = statistics.report
+    return [
+      "handoff": .string(configuration.handoff.rawValue),
+      "requests": .object(Outcome.allCases) { ($0.rawValue, metrics.count($0)) },
+      "fallbacks": .object(ProxyMetrics.Fallback.allCases) { ($0.rawValue, metrics.count($0)) },
+      "leg_failures": [
+        "prefill": .object(metrics.failures(of: .prefill).sorted { $0.key < $1.key }) { ($0.key, $0.value) },
+        "decode": .object(metrics.failures(of: .decode).sorted { $0.key < $1.key }) { ($0.key, $0.value) },
+      ],
+      "prefillers": .array(zip(prefillers.workers, report.prefillers).map { Self.describe($0, $1) }),
+      "decoders": .array(decoders.workers.map { Self.describe($0, nil) }),
+    ]
+  }
+
+  private static func describe(_ worker: Worker, _ ttft: TTFTReport.Summary?) -> BodyValue {
+    let health = worker.health
+    var fields = BodyValue.Fields()
+    fields["name"] = .string(worker.name)
+    fields["address"] = .string("\(worker.address)")
+    fields["up"] = .bool(health.fault == nil)
+    fields["confirmed"] = .bool(health.isConfirmed)
+    if let fault = health.fault { fields["fault"] = .string("\(fault)") }
+    fields["running"] = .integer(Int64(worker.running))
+    if let ttft {
+      fields["ttft_ms"] = [
+        "count": .integer(Int64(ttft.count)), "average": .number(ttft.average), "median": .number(ttft.median),
+        "p99": .number(ttft.p99),
+      ]
+    }
+    return .object(fields)
+  }
+
+  /// Roles of which no worker is known to be up.
+  var missingRoles: [String] {
+    var missing: [String] = []
+    func isReady(_ pool: WorkerPool) -> Bool {
+      pool.workers.contains { $0.health.isConfirmed && $0.health.fault == nil }
+    }
+    if handoff != nil, !isReady(prefillers) { missing.append("prefiller") }
+    if !isReady(decoders) { missing.append("decoder") }
+    return missing
+  }
+}
+
+extension BodyValue {
+  fileprivate static func object<Element>(_ elements: [Element], _ field: (Element) -> (String, Int)) -> BodyValue {
+    var fields = Fields()
+    for element in elements {
+      let (key, count) = field(element)
+      fields[key] = .integer(Int64(count))
+    }
+    return .object(fields)
+  }
+}

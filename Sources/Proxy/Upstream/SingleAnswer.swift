@@ -1,0 +1,53 @@
+import NIOCore
+import NIOHTTP1
+
+/// Asks one worker one small question and hands over the whole answer, or what went wrong, once.
+/// Belongs to its event loop; keeps itself alive until then.
+final class SingleAnswer: UpstreamLegDelegate {
+  private static let mostBytes = 1 << 20
+  private let completion: (Result<(status: Int, body: ByteBuffer), LegFault>) -> Void
+  private var keepAlive: SingleAnswer?
+  private var leg: UpstreamLeg?
+  private var timeout: Scheduled<Void>?
+  private var status = 0
+  private var body = ByteBuffer()
+
+  private init(completion: @escaping (Result<(status: Int, body: ByteBuffer), LegFault>) -> Void) {
+    self.completion = completion
+  }
+
+  static func get(
+    _ path: String, from worker: Worker, over loop: ProxyLoop, within time: Duration, authorization: String? = nil,
+    then completion: @escaping (Result<(status: Int, body: ByteBuffer), LegFault>) -> Void
+  ) {
+    let answer = SingleAnswer(completion: completion)
+    let credentials = loop.context.configuration.workerKey.map { "Bearer \($0)" } ?? authorization
+    let line = credentials.map { "authorization: \($0)\r\n" } ?? ""
+    let head = ByteBuffer(string: "GET \(path) HTTP/1.1\r\nhost: \(worker.address)\r\n\(line)\r\n")
+    answer.keepAlive = answer
+    answer.timeout = loop.eventLoop.assumeIsolatedUnsafeUnchecked().scheduleTask(in: TimeAmount(time)) {
+      answer.leg?.fail(.deadline(.idle))
+    }
+    let leg = UpstreamLeg(worker: worker, head: head, body: ByteBuffer(), pool: loop.pool, delegate: answer)
+    answer.leg = leg
+    leg.start()
+  }
+
+  func leg(_ leg: UpstreamLeg, received head: UpstreamHead) { status = Int(head.status.code) }
+
+  func leg(_ leg: UpstreamLeg, received bytes: ByteBuffer) {
+    body.writeImmutableBuffer(bytes)
+    if body.readableBytes > Self.mostBytes { leg.fail(.tooLarge) }
+  }
+
+  func legEnded(_ leg: UpstreamLeg) { finish(.success((status, body))) }
+
+  func leg(_ leg: UpstreamLeg, failed fault: LegFault) { finish(.failure(fault)) }
+
+  private func finish(_ result: Result<(status: Int, body: ByteBuffer), LegFault>) {
+    timeout?.cancel()
+    leg = nil
+    keepAlive = nil
+    completion(result)
+  }
+}

@@ -1,0 +1,40 @@
+import NIOCore
+
+/// Asks every worker for `/health` now and then: brings back those that recovered before a request has to find out, and
+/// takes out those that accept requests and never answer. Belongs to its loop's event loop.
+// SAFETY: `checking` and `task` are used on `loop.eventLoop` only.
+final class HealthChecker: @unchecked Sendable {
+  private let loop: ProxyLoop
+  private let settings: HealthCheckSettings
+  private var checking: Set<ObjectIdentifier> = []
+  private var task: RepeatedTask?
+
+  init(loop: ProxyLoop) {
+    self.loop = loop
+    settings = loop.context.configuration.healthCheck
+  }
+
+  func start() {
+    task = loop.eventLoop.scheduleRepeatedTask(initialDelay: .zero, delay: TimeAmount(settings.interval)) { _ in
+      for worker in self.loop.context.prefillers.workers + self.loop.context.decoders.workers { self.check(worker) }
+    }
+  }
+
+  func stop() { task?.cancel() }
+
+  private func check(_ worker: Worker) {
+    guard checking.insert(ObjectIdentifier(worker)).inserted else { return }
+    SingleAnswer.get("/health", from: worker, over: loop, within: settings.timeout) { [self] result in
+      checking.remove(ObjectIdentifier(worker))
+      let limit = settings.failures
+      let change = worker.updateHealth { health in
+        switch result {
+        case .success(let answer) where (200..<300).contains(answer.status): health.checkPassed()
+        case .failure(.connect): health.checkFailed(refused: true, limit: limit, now: .now())
+        case .success, .failure: health.checkFailed(refused: false, limit: limit, now: .now())
+        }
+      }
+      loop.context.logChange(of: worker, change)
+    }
+  }
+}

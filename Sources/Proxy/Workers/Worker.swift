@@ -1,0 +1,47 @@
+import NIOCore
+import Synchronization
+
+package enum WorkerRole: String, Sendable {
+  case prefill
+  case decode
+}
+
+/// One worker as the proxy sees it. A `Mutex` guards its health and its count of running legs.
+final class Worker: Sendable {
+  private struct State {
+    var health = WorkerHealth()
+    var running = 0
+  }
+
+  let role: WorkerRole
+  /// Its place among the workers of its role, from 0.
+  let index: Int
+  let address: WorkerAddress
+  private let state = Mutex(State())
+
+  init(role: WorkerRole, index: Int, address: WorkerAddress) {
+    self.role = role
+    self.index = index
+    self.address = address
+  }
+
+  /// As the log files are called: `prefiller1`, `decoder2`.
+  var name: String { "\(role == .prefill ? "prefiller" : "decoder")\(index + 1)" }
+
+  var health: WorkerHealth { state.withLock { $0.health } }
+  var running: Int { state.withLock { $0.running } }
+
+  func legStarted() { state.withLock { $0.running += 1 } }
+  func legFinished() { state.withLock { $0.running -= 1 } }
+
+  /// - Returns: The fault before and after, for the log.
+  @discardableResult
+  func updateHealth(_ update: (inout WorkerHealth) -> Void) -> (before: WorkerHealth.Fault?, after: WorkerHealth.Fault?)
+  {
+    state.withLock { state in
+      let before = state.health.fault
+      update(&state.health)
+      return (before, state.health.fault)
+    }
+  }
+}
