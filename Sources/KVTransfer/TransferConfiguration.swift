@@ -27,7 +27,7 @@ package struct TransferConfiguration: Sendable {
   /// Proved by both sides before any KV moves, and never sent. Required to listen beyond loopback.
   package var secret: String?
   package var transports = Transports.auto
-  /// CRC32C of every block that a socket carries. Shared memory has no wire to check.
+  /// As decoder: ask for the CRC32C of every block that TCP carries. Shared memory has no wire to check.
   package var checksum = true
   /// Pulls that move at the same time; others wait in the order of their arrival.
   package var pullThreads = 4

@@ -80,6 +80,7 @@ import Testing
         let decoder = try ScriptedDecoder(to: prefiller, over: transport)
         #expect(try decoder.claim(handoff).kind == .claimed)
         clock.advance(by: .seconds(31))
+        prefiller.transport.expireLeases()
         await log.next()
         decoder.channel.socket.close()
       }

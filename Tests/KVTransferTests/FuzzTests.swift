@@ -52,7 +52,7 @@ import Testing
       Frame(.welcome, body: welcome.encoded), Frame(.ready, body: ReadyBody().encoded),
       Frame(
         .claimed, request: 1, generation: 1,
-        body: ClaimedBody(tokens: 8, leaseLeft: .seconds(1), blocks: [0, 1]).encoded),
+        body: ClaimedBody(tokens: 8, blocks: [0, 1]).encoded),
       Frame(
         .data, request: 1, generation: 1, body: DataBody(first: 0, count: 2, checksums: checksums).encoded),
       Frame(.released, request: 1, generation: 1),

@@ -154,7 +154,7 @@ struct PrefillerFault: Sendable, CustomTestStringConvertible {
 
   private static func answerAll(_ prefiller: ScriptedPrefiller, _ channel: FrameChannel) throws {
     _ = try channel.receive(testPatience, for: "CLAIM")
-    let claimed = ClaimedBody(tokens: UInt64(tokens), leaseLeft: .seconds(1), blocks: [0, 1])
+    let claimed = ClaimedBody(tokens: UInt64(tokens), blocks: [0, 1])
     try channel.send(Frame(.claimed, request: 1, generation: 1, body: claimed.encoded), testPatience)
     try prefiller.data(channel, count: 2, checksums: checksums, payload: payload)
     try awaitDone(channel)
@@ -181,8 +181,9 @@ struct PrefillerFault: Sendable, CustomTestStringConvertible {
     try await withWorkers(
       .auto,
       decoder: { configuration, _ in
-        configuration.timeouts.handshake = .milliseconds(100)
-        configuration.timeouts.stall = .milliseconds(100)
+        guard fault.label == "timed_out" else { return }
+        configuration.timeouts.handshake = .milliseconds(300)
+        configuration.timeouts.stall = .milliseconds(300)
       }
     ) { healthy, decoder in
       let handoff = scripted.handoff(tokens: PrefillerFault.tokens)
@@ -201,7 +202,7 @@ struct PrefillerFault: Sendable, CustomTestStringConvertible {
       try prefiller.welcome(channel)
       _ = try channel.receive(testPatience, for: "CLAIM")
       try channel.socket.send(PrefillerFault.frameOfUnknownType(flags: 1), testPatience, for: "test")
-      let claimed = ClaimedBody(tokens: 0, leaseLeft: .seconds(1), blocks: [])
+      let claimed = ClaimedBody(tokens: 0, blocks: [])
       let next = Frame(.claimed, request: 1, generation: 1, body: claimed.encoded).encoded(version: 1, sequence: 3)
       try channel.socket.send(next, testPatience, for: "test")
       _ = try channel.receive(testPatience, for: "DONE")
@@ -218,7 +219,7 @@ struct PrefillerFault: Sendable, CustomTestStringConvertible {
     for file in BadPool.allCases {
       let scripted = try ScriptedPrefiller { prefiller, channel in
         _ = try Handshake.welcome(
-          channel, as: prefiller.identity, incarnation: "i", secret: nil, timeout: .seconds(5))
+          channel, as: prefiller.identity, incarnation: "test-\(prefiller.port)", secret: nil, timeout: .seconds(5))
         try BadPool.serveUnix(file, prefiller) { name in
           try channel.send(Frame(.ready, body: ReadyBody(unixName: name).encoded), testPatience)
         }
@@ -238,7 +239,7 @@ struct PrefillerFault: Sendable, CustomTestStringConvertible {
 
 /// Memory files that must not be mapped.
 private enum BadPool: CaseIterable {
-  case none, unsealed, tooSmall, absurdlyLarge
+  case none, unsealed, tooSmall, absurdlyLarge, foreign
 
   /// Listens on an abstract socket, tells its name, and hands this file to the first who comes.
   static func serveUnix(
@@ -251,7 +252,9 @@ private enum BadPool: CaseIterable {
     var poller = pollfd(fd: listener, events: Int16(POLLIN), revents: 0)
     poll(&poller, 1, 5000)
     let channel = FrameChannel(Socket(adopting: xs_accept(listener), peer: "decoder"))
-    _ = try Handshake.welcome(channel, as: prefiller.identity, incarnation: "i", secret: nil, timeout: .seconds(5))
+    _ = try Handshake.welcome(
+      channel, as: prefiller.identity, incarnation: file == .foreign ? "i" : "test-\(prefiller.port)", secret: nil,
+      timeout: .seconds(5))
     let blocks: UInt64 = file == .absurdlyLarge ? .max : 16
     let ready = Frame(.ready, body: ReadyBody(poolBlocks: blocks).encoded)
     guard file != .none else { return try channel.send(ready, testPatience) }

@@ -68,7 +68,7 @@ final class ScriptedPrefiller: Sendable {
   func grant(_ channel: FrameChannel, tokens: Int, blocks: Int) throws {
     try welcome(channel)
     _ = try channel.receive(testPatience, for: "CLAIM")
-    let claimed = ClaimedBody(tokens: UInt64(tokens), leaseLeft: .seconds(1), blocks: Array(0..<UInt32(blocks)))
+    let claimed = ClaimedBody(tokens: UInt64(tokens), blocks: Array(0..<UInt32(blocks)))
     try channel.send(Frame(.claimed, request: 1, generation: 1, body: claimed.encoded), testPatience)
   }
 
@@ -96,8 +96,9 @@ struct ScriptedDecoder {
     identity.engineID = "scripted"
     func greet(_ channel: FrameChannel, _ receivesPool: Bool) throws -> PeerGreeting {
       try Handshake.greet(
-        channel, engineID: prefiller.identity.engineID, as: identity, secret: nil, host: Handshake.host ?? "",
-        timeout: .seconds(5), receivesPool: receivesPool)
+        channel, engineID: prefiller.identity.engineID,
+        as: DecoderCredentials(identity: identity, secret: nil, timeout: .seconds(5)),
+        host: Handshake.host ?? "", receivesPool: receivesPool)
     }
     let greeting = try greet(tcp, false)
     guard transport == "shm" else {

@@ -24,7 +24,7 @@ import Testing
   @Test func `Bodies come back as they were sent`() throws {
     let hello = HelloBody(versions: 1...3, nonce: Array(0..<32), engineID: "é", host: "")
     #expect(try HelloBody(decoding: hello.encoded) == hello)
-    let claimed = ClaimedBody(tokens: 9, leaseLeft: .milliseconds(1500), blocks: [3, 1, 4])
+    let claimed = ClaimedBody(tokens: 9, blocks: [3, 1, 4])
     #expect(try ClaimedBody(decoding: claimed.encoded) == claimed)
     let data = DataBody(first: 2, count: 2, checksums: [7, 8])
     #expect(try DataBody(decoding: data.encoded) == data)

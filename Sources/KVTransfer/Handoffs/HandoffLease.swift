@@ -16,11 +16,6 @@ package struct HandoffLease: Sendable {
 
   package enum Action: Equatable { case none, free(Ending) }
 
-  package enum ClaimAnswer: Equatable {
-    case granted(leaseLeft: Duration)
-    case taken
-  }
-
   package let deadline: ContinuousClock.Instant
   package private(set) var state = State.waiting
   /// Counts the claims, so that a frame of an earlier claim is told from one of this.
@@ -29,11 +24,12 @@ package struct HandoffLease: Sendable {
   package init(deadline: ContinuousClock.Instant) { self.deadline = deadline }
 
   /// Only in the life of the lease: the ledger ticks first.
-  package mutating func claim(by claim: ClaimID, now: ContinuousClock.Instant) -> ClaimAnswer {
-    guard state == .waiting else { return .taken }
+  /// - Returns: False if another decoder has it.
+  package mutating func claim(by claim: ClaimID) -> Bool {
+    guard state == .waiting else { return false }
     state = .sending(claim, ending: nil)
     generation &+= 1
-    return .granted(leaseLeft: now.duration(to: deadline))
+    return true
   }
 
   /// The decoder has every byte.

@@ -28,7 +28,7 @@ package struct HandoffLedger: Sendable {
   }
 
   package enum ClaimAnswer {
-    case granted(Entry, leaseLeft: Duration)
+    case granted(Entry)
     case taken
     case expired
     case unknown
@@ -57,12 +57,9 @@ package struct HandoffLedger: Sendable {
   ) -> (answer: ClaimAnswer, released: [Released]) {
     let released = expire(now: now)
     guard var entry = entries[id] else { return (recentlyExpired.contains(id) ? .expired : .unknown, released) }
-    let answer = entry.lease.claim(by: claim, now: now)
+    guard entry.lease.claim(by: claim) else { return (.taken, released) }
     entries[id] = entry
-    switch answer {
-    case .granted(let left): return (.granted(entry, leaseLeft: left), released)
-    case .taken: return (.taken, released)
-    }
+    return (.granted(entry), released)
   }
 
   package mutating func finish(_ id: KVHandoff.ID, _ claim: HandoffLease.ClaimID) -> Released? {

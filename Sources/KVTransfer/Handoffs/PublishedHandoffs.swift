@@ -39,7 +39,7 @@ final class PublishedHandoffs: Sendable {
   }
 
   /// As publisher only.
-  var statistics: TransferStatistics { state.update { $0.statistics } }
+  var statistics: TransferStatistics { state.withLock { $0.statistics } }
 
   func publish(_ entry: HandoffLedger.Entry, id: KVHandoff.ID) throws(KVTransferError) {
     let isOpen = state.update { state in
@@ -56,7 +56,7 @@ final class PublishedHandoffs: Sendable {
 
   /// The claim holds until `finish` or `lose`, one of which must follow a grant.
   func claim(_ id: KVHandoff.ID) -> (claim: HandoffLease.ClaimID, answer: HandoffLedger.ClaimAnswer) {
-    let (claim, result) = state.update { state in
+    let (claim, result) = state.withLock { state in
       let claim = state.nextClaim
       state.nextClaim += 1
       return (claim, state.ledger.claim(id, by: claim, now: now()))
@@ -66,19 +66,19 @@ final class PublishedHandoffs: Sendable {
   }
 
   func finish(_ id: KVHandoff.ID, _ claim: HandoffLease.ClaimID) {
-    finish(state.update { $0.ledger.finish(id, claim) }.map { [$0] } ?? [])
+    finish(state.withLock { $0.ledger.finish(id, claim) }.map { [$0] } ?? [])
   }
 
   func lose(_ id: KVHandoff.ID, _ claim: HandoffLease.ClaimID) {
-    finish(state.update { $0.ledger.lose(id, claim, now: now()) }.map { [$0] } ?? [])
+    finish(state.withLock { $0.ledger.lose(id, claim, now: now()) }.map { [$0] } ?? [])
   }
 
   func withdraw(_ id: KVHandoff.ID) {
-    finish(state.update { $0.ledger.withdraw(id) }.map { [$0] } ?? [])
+    finish(state.withLock { $0.ledger.withdraw(id) }.map { [$0] } ?? [])
   }
 
   /// What the timer does when a lease ends.
-  func expire() { finish(state.update { $0.ledger.expire(now: now()) }) }
+  func expire() { finish(state.withLock { $0.ledger.expire(now: now()) }) }
 
   private func runTimer() {
     while let released = nextExpired() { finish(released) }
@@ -98,7 +98,7 @@ final class PublishedHandoffs: Sendable {
   /// Counts, logs and tells the owners; outside the lock, because they may publish again.
   private func finish(_ released: [HandoffLedger.Released]) {
     guard !released.isEmpty else { return }
-    state.update { state in
+    state.withLock { state in
       for one in released { state.statistics.count(one.ending) }
     }
     for one in released {

@@ -88,9 +88,10 @@ final class PeerConnections: Sendable {
   private func greet(
     _ channel: FrameChannel, _ key: Key, host: String, receivesPool: Bool
   ) throws(KVTransferError) -> PeerGreeting {
-    try Handshake.greet(
-      channel, engineID: key.engineID, as: identity, secret: configuration.secret, host: host,
-      timeout: configuration.timeouts.handshake, receivesPool: receivesPool)
+    let credentials = DecoderCredentials(
+      identity: identity, secret: configuration.secret, timeout: configuration.timeouts.handshake)
+    return try Handshake.greet(
+      channel, engineID: key.engineID, as: credentials, host: host, receivesPool: receivesPool)
   }
 
   /// - Parameter isNews: The peer has told the name just now. An old name that fails means that the peer was
@@ -106,7 +107,7 @@ final class PeerConnections: Sendable {
         attach: { socket throws(KVTransferError) in try cancellation.attach(socket) })
       let channel = FrameChannel(socket)
       let greeting = try greet(channel, key, host: "", receivesPool: true)
-      switch mapPool(greeting, key) {
+      switch mapPool(greeting, from: name, key) {
       case .success(let memory):
         peers.withLock { $0[key, default: Peer()].unixName = name }
         return PeerConnection(channel, memory: memory)
@@ -124,9 +125,15 @@ final class PeerConnections: Sendable {
     return nil
   }
 
-  private func mapPool(_ greeting: PeerGreeting, _ key: Key) -> Result<PeerMemory, PeerMemory.Refusal> {
-    guard let descriptor = greeting.poolDescriptor else {
-      return .failure(PeerMemory.Refusal(text: "the peer sent no descriptor of its memory"))
+  private func mapPool(
+    _ greeting: PeerGreeting, from name: String, _ key: Key
+  ) -> Result<PeerMemory, PeerMemory.Refusal> {
+    let isHere = TransferServer.unixName(greeting.incarnation) == name
+    guard isHere, let descriptor = greeting.poolDescriptor else {
+      if let descriptor = greeting.poolDescriptor { close(descriptor) }
+      return .failure(
+        PeerMemory.Refusal(
+          text: isHere ? "the peer sent no descriptor of its memory" : "another process answers at \(name)"))
     }
     if let known = peers.withLock({ $0[key]?.memory }) {
       close(descriptor)
@@ -140,10 +147,10 @@ final class PeerConnections: Sendable {
   /// Drops the connections, and so the mappings, of prefillers that have gone.
   private func forgetGonePeers() {
     peers.withLock { peers in
-      for key in peers.keys {
-        guard var peer = peers[key], !peer.idle.isEmpty else { continue }
+      for (key, var peer) in peers {
         peer.idle.removeAll { !$0.channel.socket.isQuiet }
-        peers[key] = peer.idle.isEmpty ? nil : peer
+        let isGone = peer.idle.isEmpty && peer.memory == nil && !peer.isRemote
+        peers[key] = isGone ? nil : peer
       }
     }
   }

@@ -34,12 +34,21 @@ final class PullCancellation: Sendable {
   var reason: KVTransferError? { state.withLock { $0.reason } }
 
   /// Names the socket on which the pull now waits; the one before is no longer its own.
-  func attach(_ socket: Socket?) throws(KVTransferError) {
+  func attach(_ socket: Socket) throws(KVTransferError) {
     let reason = state.withLock { state in
       state.socket = socket
       return state.reason
     }
     if let reason { throw reason }
+  }
+
+  /// Lets the socket go to the next pull.
+  /// - Returns: False if it was interrupted, and so is of no use.
+  func detach() -> Bool {
+    state.withLock { state in
+      state.socket = nil
+      return state.reason == nil
+    }
   }
 
   func check() throws(KVTransferError) {

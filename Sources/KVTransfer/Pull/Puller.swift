@@ -114,7 +114,7 @@ final class Puller: Sendable {
     let (connection, claim) = try claim(handoff, cancellation, patience)
     try connection.fetch(claim, into: destination, cancellation, patience)
     try connection.finish(claim, patience)
-    connections.giveBack(connection, for: handoff)
+    if cancellation.detach() { connections.giveBack(connection, for: handoff) }
     return connection.transport
   }
 
@@ -126,24 +126,26 @@ final class Puller: Sendable {
     if let resting = connections.takeIdle(for: handoff) {
       try cancellation.attach(resting.channel.socket)
       do throws(KVTransferError) {
-        return (resting, try claim(handoff, over: resting, patience))
+        return (resting, try claim(handoff, over: resting, cancellation, patience))
       } catch {
         guard case .peerClosed = error, cancellation.reason == nil else { throw error }
       }
     }
     let fresh = try connections.connect(for: handoff, cancellation)
-    return (fresh, try claim(handoff, over: fresh, patience))
+    return (fresh, try claim(handoff, over: fresh, cancellation, patience))
   }
 
+  /// A refusal leaves the connection as good as it was.
   private func claim(
-    _ handoff: KVHandoff, over connection: PeerConnection, _ patience: Patience
+    _ handoff: KVHandoff, over connection: PeerConnection, _ cancellation: PullCancellation, _ patience: Patience
   ) throws(KVTransferError) -> PeerConnection.Claim {
     do throws(KVTransferError) {
       return try connection.claim(
         handoff, layout: memory.layout, wantsChecksums: configuration.checksum, patience)
     } catch {
       switch error {
-      case .unknownHandoff, .leaseExpired, .alreadyClaimed: connections.giveBack(connection, for: handoff)
+      case .unknownHandoff, .leaseExpired, .alreadyClaimed:
+        if cancellation.detach() { connections.giveBack(connection, for: handoff) }
       default: break
       }
       throw error

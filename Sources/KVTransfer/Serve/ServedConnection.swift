@@ -29,7 +29,7 @@ struct ServedConnection {
         try serve(try channel.receive(transferPatience, for: "CLAIM"))
       }
     } catch {
-      if case .peerClosed = error { return }
+      if case .peerClosed(_, "CLAIM") = error { return }
       context.logger.warning("KV transfer connection dropped", metadata: ["error": "\(error)"])
     }
   }
@@ -67,13 +67,14 @@ struct ServedConnection {
     let patience = transferPatience
     let (claim, answer) = context.handoffs.claim(id)
     switch answer {
-    case .granted(let entry, let left):
+    case .granted(let entry):
       // The claim ends before the connection does, so that a decoder that sees the end may try again.
       do throws(KVTransferError) {
-        try send(entry, leaseLeft: left, for: frame.request, checksums: body.wantsChecksums, patience)
+        try send(entry, for: frame.request, checksums: body.wantsChecksums, patience)
         try awaitDone(entry, frame.request, patience)
       } catch {
         context.handoffs.lose(id, claim)
+        context.logger.notice("KV pull not finished", metadata: ["request.id": "\(entry.requestID)"])
         throw error
       }
       context.handoffs.finish(id, claim)
@@ -99,11 +100,11 @@ struct ServedConnection {
   }
 
   private func send(
-    _ entry: HandoffLedger.Entry, leaseLeft: Duration, for request: UInt64, checksums: Bool, _ patience: Patience
+    _ entry: HandoffLedger.Entry, for request: UInt64, checksums: Bool, _ patience: Patience
   ) throws(KVTransferError) {
     let generation = entry.lease.generation
     let claimed = ClaimedBody(
-      tokens: UInt64(entry.tokens), leaseLeft: leaseLeft, blocks: entry.blocks.map { UInt32($0.index) })
+      tokens: UInt64(entry.tokens), blocks: entry.blocks.map { UInt32($0.index) })
     try channel.send(
       Frame(.claimed, request: request, generation: generation, body: claimed.encoded), patience)
     // On a Unix socket the decoder copies them itself.

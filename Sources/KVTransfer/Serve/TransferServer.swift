@@ -92,7 +92,8 @@ final class TransferServer: Sendable {
       return
     }
     Socket.tuneForTransfer(descriptor, isUnix ? AF_UNIX : AF_INET)
-    let socket = Socket(adopting: descriptor, peer: "decoder on \(isUnix ? "this host" : "TCP")")
+    let socket = Socket(
+      adopting: descriptor, peer: isUnix ? "decoder on this host" : SocketAddress.peerName(of: descriptor))
     guard !isUnix || isOwnUser(descriptor) else { return }
     let answer = state.update { state -> Admission in
       if state.isClosed { return .closed }

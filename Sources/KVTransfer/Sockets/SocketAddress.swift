@@ -62,6 +62,21 @@ package struct SocketAddress: Sendable {
     }
   }
 
+  /// `address:port` at the other end of a connected TCP socket.
+  static func peerName(of descriptor: Int32) -> String {
+    var storage = sockaddr_in6()
+    var length = socklen_t(MemoryLayout<sockaddr_in6>.size)
+    var (host, port) = ([CChar](repeating: 0, count: 64), [CChar](repeating: 0, count: 8))
+    let status = withUnsafeMutableBytes(of: &storage) { storage -> Int32 in
+      let address = storage.assumingMemoryBound(to: sockaddr.self).baseAddress!
+      guard getpeername(descriptor, address, &length) == 0 else { return -1 }
+      return getnameinfo(address, length, &host, 64, &port, 8, NI_NUMERICHOST | NI_NUMERICSERV)
+    }
+    guard status == 0 else { return "a decoder" }
+    return [host, port].map { String(decoding: $0.prefix { $0 != 0 }.map(UInt8.init), as: UTF8.self) }
+      .joined(separator: ":")
+  }
+
   /// The port of a bound socket.
   package static func boundPort(of descriptor: Int32) -> Int {
     var storage = sockaddr_in6()

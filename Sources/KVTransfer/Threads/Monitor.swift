@@ -31,12 +31,17 @@ final class Monitor<State: Sendable>: @unchecked Sendable {
     mutex.deallocate()
   }
 
-  /// Reads or changes the state, and wakes the waiters to look at it.
-  func update<Value>(_ body: (inout State) -> Value) -> Value {
+  /// Reads the state, or changes it in a way that no waiter waits for.
+  func withLock<Value>(_ body: (inout State) -> Value) -> Value {
     pthread_mutex_lock(mutex)
     defer { pthread_mutex_unlock(mutex) }
-    defer { pthread_cond_broadcast(condition) }
     return body(&state)
+  }
+
+  /// Changes the state, and wakes the waiters to look at it.
+  func update<Value>(_ body: (inout State) -> Value) -> Value {
+    defer { pthread_cond_broadcast(condition) }
+    return withLock(body)
   }
 
   /// Blocks the calling thread until `look` is done.

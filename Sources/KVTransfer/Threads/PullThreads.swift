@@ -42,7 +42,7 @@ final class PullThreads: Sendable {
 
   /// - Returns: True if the job was still in the queue, and now never runs.
   func remove(_ id: UInt64) -> Bool {
-    state.update { state in
+    state.withLock { state in
       guard let index = state.queue.firstIndex(where: { $0.id == id }) else { return false }
       state.queue.remove(at: index)
       return true

@@ -15,13 +15,11 @@ package struct ClaimBody: Equatable {
 /// Prefiller → decoder: it is yours while this connection lives.
 package struct ClaimedBody: Equatable {
   package var tokens: UInt64
-  package var leaseLeft: Duration
   /// Where the blocks lie in the prefiller's pool.
   package var blocks: [UInt32]
 
-  package init(tokens: UInt64, leaseLeft: Duration, blocks: [UInt32]) {
+  package init(tokens: UInt64, blocks: [UInt32]) {
     self.tokens = tokens
-    self.leaseLeft = leaseLeft
     self.blocks = blocks
   }
 }
@@ -68,7 +66,6 @@ extension ClaimedBody {
   package var encoded: [UInt8] {
     var writer = ByteWriter()
     writer.integer(tokens)
-    writer.integer(UInt64(max(0, leaseLeft / .milliseconds(1))))
     writer.integer(UInt32(blocks.count))
     for block in blocks { writer.integer(block) }
     return writer.bytes
@@ -77,7 +74,6 @@ extension ClaimedBody {
   package init(decoding bytes: [UInt8]) throws(WireError) {
     var reader = ByteReader(bytes)
     tokens = try reader.integer()
-    leaseLeft = .milliseconds(Int64(min(try reader.integer(UInt64.self), UInt64(UInt32.max))))
     blocks = try reader.words()
     try reader.end()
   }
