@@ -20,12 +20,13 @@ enum ByteLevelAlphabet {
   }()
 
   /// The bytes that `text` writes; its own UTF-8 if a scalar is not of the alphabet.
-  static func bytes(of text: String) -> [UInt8] {
+  static func bytes(of text: Substring.UnicodeScalarView) -> [UInt8] {
     let byteOfScalar = byteOfScalar
     var bytes: [UInt8] = []
-    bytes.reserveCapacity(text.utf8.count)
-    for scalar in text.unicodeScalars {
-      guard scalar.value < 0x144, let byte = byteOfScalar[Int(scalar.value)] else { return Array(text.utf8) }
+    for scalar in text {
+      guard scalar.value < 0x144, let byte = byteOfScalar[Int(scalar.value)] else {
+        return Array(String(text).utf8)
+      }
       bytes.append(byte)
     }
     return bytes

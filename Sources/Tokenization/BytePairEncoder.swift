@@ -5,8 +5,8 @@ struct BytePairEncoder: Sendable {
   private let words: TokenIndex
   private let pairs: MergeTable
   /// By byte; negative where the vocabulary has no token for it.
-  private var byteIDs: [Int32]
-  /// By id: what the word of a token's bytes is encoded to is this token alone.
+  private let byteIDs: [Int32]
+  /// By id: a word of just this token's bytes is this token, so that it needs no merging.
   private var isWholeWord: [Bool]
 
   /// - Parameter pieces: Of `vocabulary.tokens`, by id.
@@ -16,13 +16,14 @@ struct BytePairEncoder: Sendable {
     words = TokenIndex(pieces, ids: normal)
     pairs = try MergeTable(vocabulary.merges, tokens: TokenIndex(pieces, ids: normal + ids))
     byteIDs = (UInt8.min...UInt8.max).map { [words] in words.id(of: [$0]) ?? -1 }
-    isWholeWord = Array(repeating: false, count: pieces.count)
-
+    isWholeWord = Array(repeating: true, count: pieces.count)
+    guard !vocabulary.preTokenizer.prefersWholeWords else { return }
     var merger = PairMerger()
+    var found: [Int32] = []
     for id in normal {
-      var found: [Int32] = []
+      found.removeAll(keepingCapacity: true)
       pieces[id].withUnsafeBufferPointer { merge($0, with: &merger, into: &found) }
-      isWholeWord[Int(id)] = vocabulary.preTokenizer.prefersWholeWords || found == [id]
+      isWholeWord[Int(id)] = found == [id]
     }
   }
 
@@ -72,7 +73,7 @@ private struct MergeTable: MergeRule, Sendable {
   private static func entry(_ merge: String, rank: Int, tokens: TokenIndex) -> Entry? {
     let halves = merge.unicodeScalars.split(separator: " ", omittingEmptySubsequences: false)
     guard halves.count == 2 else { return nil }
-    let (left, right) = (ByteLevelAlphabet.bytes(of: String(halves[0])), ByteLevelAlphabet.bytes(of: String(halves[1])))
+    let (left, right) = (ByteLevelAlphabet.bytes(of: halves[0]), ByteLevelAlphabet.bytes(of: halves[1]))
     guard let leftID = tokens.id(of: left), let rightID = tokens.id(of: right), let id = tokens.id(of: left + right)
     else { return nil }
     return Entry(left: leftID, right: rightID, rank: UInt32(rank), id: id)

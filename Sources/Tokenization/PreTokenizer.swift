@@ -35,18 +35,18 @@ package enum PreTokenizer: Sendable, CaseIterable {
 }
 
 /// Finds the words of one text.
-struct WordScanner {
+package struct WordScanner {
   private let reader: ScalarReader
   private let rules: PreTokenizer
 
   /// - Parameter text: Valid UTF-8, which outlives the scanner.
-  init(_ text: UnsafeBufferPointer<UInt8>, rules: PreTokenizer) {
+  package init(_ text: UnsafeBufferPointer<UInt8>, rules: PreTokenizer) {
     reader = ScalarReader(text)
     self.rules = rules
   }
 
   /// The end of the word that begins at `start`, which is a word's beginning and before the end of the text.
-  func endOfWord(from start: Int) -> Int {
+  package func endOfWord(from start: Int) -> Int {
     switch rules {
     case .gpt2: endOfGPT2Word(from: start, isolatingDigits: false)
     case .smolLM: endOfGPT2Word(from: start, isolatingDigits: true)

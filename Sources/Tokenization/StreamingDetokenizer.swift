@@ -20,18 +20,23 @@ package struct StreamingDetokenizer: Sendable {
   /// - Parameter id: A valid one.
   /// - Returns: The text that is complete now; often empty in the middle of a character.
   package mutating func append(_ id: Int32) -> String {
-    guard !(skipsSpecial && tokenizer.isSpecial(id)) else { return "" }
+    hold(id)
+    return take(pending.count - UTF8Sequence.incompleteSuffixCount(pending))
+  }
+
+  /// What is held back, which nothing can complete now. The value must not be used afterwards.
+  package mutating func finish() -> String { take(pending.count) }
+
+  /// Takes a token in without giving anything out.
+  mutating func hold(_ id: Int32) {
+    guard !(skipsSpecial && tokenizer.isSpecial(id)) else { return }
     var piece = tokenizer.piece(of: id)
     if dropsSpace, let first = piece.first {
       if first == UInt8(ascii: " ") { piece = piece.dropFirst() }
       dropsSpace = false
     }
     pending += piece
-    return take(pending.count - UTF8Sequence.incompleteSuffixCount(pending))
   }
-
-  /// What is held back, which nothing can complete now. The value must not be used afterwards.
-  package mutating func finish() -> String { take(pending.count) }
 
   private mutating func take(_ count: Int) -> String {
     let text = String(decoding: pending[..<count], as: UTF8.self)

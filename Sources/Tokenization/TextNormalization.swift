@@ -9,13 +9,38 @@ extension PreTokenizer {
   ) -> Result {
     guard normalizesText else { return body(text) }
     let original = String(decoding: text, as: UTF8.self)
-    guard !original.unicodeScalars.allSatisfy(Self.isUntouched) else { return body(text) }
-    var normalized = original.precomposedStringWithCanonicalMapping
+    guard !original.unicodeScalars.allSatisfy(NormalFormC.isBoundary) else { return body(text) }
+    var normalized = NormalFormC.of(original)
     return normalized.withUTF8(body)
   }
+}
 
-  /// Whether text of such scalars alone is in normal form C: most scripts, and a test that costs little.
-  private static func isUntouched(_ scalar: Unicode.Scalar) -> Bool {
+private enum NormalFormC {
+  /// Foundation takes time that grows with the square of a run of combining marks, so longer ones are cut; nobody
+  /// writes a thousand without a boundary that would compose across it.
+  private static let longestRun = 1000
+
+  static func of(_ text: String) -> String {
+    var result = ""
+    var run = String.UnicodeScalarView()
+    var marks = 0
+    func finishRun() {
+      result += marks == 0 ? String(run) : String(run).precomposedStringWithCanonicalMapping
+      run.removeAll(keepingCapacity: true)
+      marks = 0
+    }
+    for scalar in text.unicodeScalars {
+      let isBoundary = isBoundary(scalar)
+      if isBoundary && marks > 0 || marks == longestRun { finishRun() }
+      run.append(scalar)
+      if !isBoundary { marks += 1 }
+    }
+    finishRun()
+    return result
+  }
+
+  /// Whether a scalar is its own normal form and never composes with what stands before it: most of what people write.
+  static func isBoundary(_ scalar: Unicode.Scalar) -> Bool {
     switch scalar.value {
     case 0..<0x300, 0x400..<0x483, 0x3000..<0x3099, 0x309B..<0xA000, 0xAC00..<0xD7A4, 0xFF00..<0xFFF0,
       0x1F000..<0x20000:

@@ -7,7 +7,8 @@ extension TokenizerVocabulary {
       case .control, .unknown, .userDefined: pieces.append(text.utf8)
       case .unused, .undefined: pieces.append([])
       case .byte: pieces.append(Self.byte(named: text).map { [$0] } ?? Array(text.utf8))
-      case .normal where model == .bytePairEncoding: pieces.append(ByteLevelAlphabet.bytes(of: text))
+      case .normal where model == .bytePairEncoding:
+        pieces.append(ByteLevelAlphabet.bytes(of: text[...].unicodeScalars))
       case .normal:
         var text = text
         pieces.append(text.withUTF8(SentencePieceSpace.unescape))

@@ -116,9 +116,8 @@ package final class Tokenizer: Sendable {
   ///   - continuesText: See `StreamingDetokenizer`.
   package func decode(_ ids: some Sequence<Int32>, skipSpecial: Bool, continuesText: Bool = false) -> String {
     var detokenizer = StreamingDetokenizer(self, skipSpecial: skipSpecial, continuesText: continuesText)
-    var text = ""
-    for id in ids { text += detokenizer.append(id) }
-    return text + detokenizer.finish()
+    for id in ids { detokenizer.hold(id) }
+    return detokenizer.finish()
   }
 
   /// What a valid id stands for: a part of a character, maybe; a control token's own text.
