@@ -43,7 +43,15 @@ extension GGUFError: CustomStringConvertible {
     switch problem {
     case .unreadable(let call, let code): "cannot read \(path): \(call): \(String(cString: strerror(code)))"
     case .notARegularFile: "cannot read \(path): it is not a regular file. Name a .gguf file."
-    default: "\(path) is not a valid GGUF file: at byte \(offset): \(problem). Download it again."
+    default: "cannot read \(path) as GGUF: at byte \(offset): \(problem). \(nextStep)"
+    }
+  }
+
+  private var nextStep: String {
+    switch problem {
+    case .bigEndian, .unsupportedVersion: "Convert the model again, with a current converter."
+    case .truncated, .tensorOutsideFile: "The download may be incomplete: fetch it again."
+    default: "The file is damaged or no model: fetch it again."
     }
   }
 }

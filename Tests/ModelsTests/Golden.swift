@@ -25,8 +25,7 @@ struct Golden: Decodable {
     try JSONDecoder().decode(Golden.self, from: fixture("smollm2-135m-instruct.q4_1.json"))
   }
 
-  /// The first 14 · 512 of the 7,639 tokens of golden/perplexity_text.txt, by PyPI's `tokenizers` from the file's
-  /// vocabulary and merges (which agrees with every one of the golden tokenizer cases).
+  /// 14 chunks of 512 tokens of an English text; Fixtures/README.md says how they were made.
   static func perplexityChunks() throws -> [[Int32]] {
     try JSONDecoder().decode([[Int32]].self, from: fixture("perplexity_ids.json"))
   }
