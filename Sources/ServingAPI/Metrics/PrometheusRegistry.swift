@@ -13,6 +13,7 @@ package final class PrometheusRegistry: Sendable {
     case gauge(Gauge)
     case histogram(Histogram)
     case reading(@Sendable () -> Double)
+    case readings(label: String, @Sendable () -> [(value: String, number: Double)])
   }
 
   struct Family: Sendable {
@@ -55,6 +56,13 @@ package final class PrometheusRegistry: Sendable {
     add(name, help, "counter", labels, .reading(read))
   }
 
+  /// Counters that differ in one label, whose numbers and closed set of values somebody else keeps.
+  package func counters(
+    _ name: String, help: String, label: String, read: @escaping @Sendable () -> [(value: String, number: Double)]
+  ) {
+    add(name, help, "counter", [], .readings(label: label, read))
+  }
+
   /// A gauge whose number somebody else keeps; read at each scrape.
   package func gauge(_ name: String, help: String, labels: Labels = [], read: @escaping @Sendable () -> Double) {
     add(name, help, "gauge", labels, .reading(read))
@@ -90,6 +98,11 @@ package final class PrometheusRegistry: Sendable {
     case .counter(let counter): text += "\(name)\(braced) \(counter.value)\n"
     case .gauge(let gauge): text += "\(name)\(braced) \(gauge.value)\n"
     case .reading(let read): text += "\(name)\(braced) \(read())\n"
+    case .readings(let label, let read):
+      for (value, number) in read() {
+        let pair = "\(label)=\"\(escaped(value))\""
+        text += "\(name){\(labels.isEmpty ? pair : "\(labels),\(pair)")} \(number)\n"
+      }
     case .histogram(let histogram):
       let snapshot = histogram.snapshot
       let comma = labels.isEmpty ? "" : ","

@@ -3,8 +3,6 @@ package struct ChatCompletionRequest: Sendable, Equatable {
   package struct Template: Sendable, Equatable {
     package var addGenerationPrompt = true
     package var continueFinalMessage = false
-    /// Overrides the model's own.
-    package var source: String?
     package var variables = BodyValue.Fields()
   }
 
@@ -106,7 +104,6 @@ extension ChatCompletionRequest.Template {
   init(_ reader: inout FieldReader) {
     continueFinalMessage = reader.bool("continue_final_message") ?? false
     addGenerationPrompt = reader.bool("add_generation_prompt") ?? true
-    source = reader.string("chat_template")
     variables = reader.dictionary("chat_template_kwargs") ?? variables
   }
 }

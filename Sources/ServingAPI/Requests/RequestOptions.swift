@@ -3,6 +3,8 @@ package struct RequestOptions: Sendable, Equatable {
   package struct Streaming: Sendable, Equatable {
     package var includeUsage = false
     package var continuousUsage = false
+
+    package init() {}
   }
 
   /// nil: the model that is served.

@@ -12,7 +12,7 @@ enum UnsupportedFields {
   static let ofChat =
     common + [
       "tools", "reasoning_effort", "documents", "media_io_kwargs", "mm_processor_kwargs", "return_prompt_text", "audio",
-      "modalities", "functions",
+      "modalities", "functions", "chat_template",
     ]
 
   /// Fields whose default is not empty, with that default.

@@ -1,0 +1,95 @@
+import Engine
+import KVBlocks
+import KVTransfer
+import ServingAPI
+
+/// One output of a request: what the engine is asked, and how its tokens become text.
+struct ChoicePlan: Sendable {
+  var index: Int
+  var request: GenerationRequest
+  var decoding: ChoiceDecoder.Options
+  /// The prompt's text, put before the output.
+  var echo = ""
+}
+
+/// A request as the engine and the response builders need it: a value, made before anything runs.
+struct GenerationPlan: Sendable {
+  var head: ResponseHead
+  /// Prompt by prompt, `n` of each.
+  var choices: [ChoicePlan]
+  var options: RequestOptions
+  /// Over all prompts, each counted once.
+  var promptTokens: Int
+
+  /// - Parameters:
+  ///   - prompts: token ids that fit the context, and the text to echo.
+  ///   - maxTokens: for each prompt.
+  ///   - handoff: of the first prompt's first choice. The router asks for one prompt's KV, and its ticket is for one
+  ///     prompt: the other choices are computed here, since decoding them on another prompt's KV would be wrong.
+  ///   - salt: makes the engine's ids unique where two clients send the same `X-Request-Id`.
+  init(
+    head: ResponseHead, prompts: [(tokens: [Int32], echo: String)], maxTokens: [Int], sampling: SamplingFields,
+    options: RequestOptions, handoff: GenerationRequest.Handoff, salt: String
+  ) {
+    self.head = head
+    self.options = options
+    promptTokens = prompts.reduce(0) { $0 + $1.tokens.count }
+    choices = []
+    for (prompt, limit) in zip(prompts, maxTokens) {
+      for choice in 0..<sampling.n {
+        let index = choices.count
+        choices.append(
+          ChoicePlan(
+            index: index,
+            request: GenerationRequest(
+              id: "\(head.id)-\(index)-\(salt)", promptTokens: prompt.tokens,
+              sampling: sampling.engineParameters(maxTokens: limit, choice: choice),
+              handoff: index == 0 ? handoff : .none, cacheSalt: options.cacheSalt),
+            decoding: ChoiceDecoder.Options(
+              maxTokens: limit, minTokens: sampling.minTokens, stop: sampling.stop,
+              includesStop: sampling.includeStopString, skipsSpecial: sampling.skipSpecialTokens,
+              wantsLogprobs: sampling.logprobs != nil, showsIDs: options.tokensAsIDs),
+            echo: prompt.echo))
+      }
+    }
+  }
+}
+
+extension SamplingFields {
+  /// - Parameter choice: of the same prompt's `n`: each draws from a seed of its own.
+  func engineParameters(maxTokens: Int, choice: Int) -> SamplingParameters {
+    var parameters = SamplingParameters()
+    parameters.temperature = Float(temperature)
+    parameters.topP = Float(topP)
+    parameters.topK = max(0, topK)
+    parameters.minP = Float(minP)
+    parameters.seed = seed.map { UInt64(bitPattern: $0) &+ UInt64(choice) }
+    parameters.repetitionPenalty = Float(repetitionPenalty)
+    parameters.presencePenalty = Float(presencePenalty)
+    parameters.frequencyPenalty = Float(frequencyPenalty)
+    parameters.logitBias = logitBias.mapValues { Float($0) }
+    parameters.allowedTokenIDs = allowedTokenIDs
+    parameters.maxTokens = maxTokens
+    parameters.minTokens = min(minTokens, maxTokens)
+    parameters.ignoreEOS = ignoreEOS
+    parameters.stopTokenIDs = Set(stopTokenIDs)
+    parameters.logprobs = logprobs
+    return parameters
+  }
+}
+
+extension HandoffTicket {
+  /// - Parameter requestID: the engine's name of the request, which vLLM's routers log.
+  init(_ handoff: KVHandoff, requestID: String, cachedTokens: Int) {
+    self.init(
+      engineID: handoff.engineID, requestID: "\(requestID)-\(handoff.id.rawValue)", host: handoff.host,
+      port: handoff.port, blocks: handoff.blocks.map { Int($0.index) }, tokens: handoff.tokens)
+    self.cachedTokens = cachedTokens
+  }
+
+  var handoff: KVHandoff {
+    KVHandoff(
+      id: KVHandoff.ID(String(handoffID)), engineID: engineID, host: host, port: port,
+      blocks: blocks.map { KVBlockID(Int32($0)) }, tokens: tokens)
+  }
+}

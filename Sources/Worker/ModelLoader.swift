@@ -1,0 +1,106 @@
+import Crypto
+import Engine
+import Foundation
+import KVBlocks
+import KVTransfer
+import Kernels
+import Logging
+import ModelFiles
+import Models
+import ServingAPI
+import Tokenization
+
+/// Everything that stands behind the HTTP front, loaded and running.
+struct LoadedWorker: Sendable {
+  var model: ServedModel
+  var engine: Engine
+  var transport: PullTransport?
+  var layout: KVLayout
+  var report: ModelLoadReport
+  var engineID: String
+  var kvBlocks: Int
+
+  /// Maps the file, repacks its weights, and starts engine and transfer server. Takes seconds and all compute
+  /// threads: not for the cooperative pool, nor for an event loop.
+  init(_ configuration: WorkerConfiguration, logger: Logger) throws {
+    let file: GGUFFile
+    let tokenizer: Tokenizer
+    let llama: LlamaModel
+    do {
+      file = try GGUFFile(path: configuration.modelPath)
+      tokenizer = try Tokenizer(metadata: file.metadata)
+      llama = try LlamaModel(
+        file: file, threads: ThreadPool(threads: configuration.threads, cpus: configuration.cpus),
+        maxContext: configuration.engine.maxModelLength, blockSize: configuration.blockSize)
+    } catch {
+      throw WorkerError.model("\(configuration.modelPath): \(error)")
+    }
+    layout = llama.kvLayout
+    report = llama.loadReport
+    engineID = UUID().uuidString.lowercased()
+    kvBlocks = try configuration.poolSize.blocks(
+      layout: layout, maxModelLength: llama.contextLength, memory: Int(ProcessInfo.processInfo.physicalMemory))
+    let memory = try KVMemory(layout: layout, blockCount: kvBlocks)
+    if configuration.kvTransfer != nil {
+      transport = try PullTransport(
+        memory: memory,
+        identity: KVIdentity(
+          engineID: engineID, model: ModelFingerprint.of(file), tokenizer: ModelFingerprint.of(tokenizer),
+          layout: layout), configuration: configuration.transfer, logger: logger)
+    }
+    model = ServedModel(
+      names: configuration.servedNames, path: configuration.modelPath, tokenizer: tokenizer,
+      template: Self.template(of: tokenizer, logger), maxModelLength: llama.contextLength,
+      vocabularySize: llama.vocabularySize, created: Int(Date().timeIntervalSince1970),
+      systemFingerprint: "xpyd-\(configuration.version)")
+    var settings = configuration.engine
+    settings.eosTokenIDs = tokenizer.endOfGenerationTokenIDs
+    if let policy = configuration.kvTransfer?.pullFailurePolicy { settings.pullFailurePolicy = policy }
+    engine = Engine(model: llama, kv: memory, configuration: settings, transport: transport, logger: logger)
+  }
+
+  /// A template that we cannot read costs the chat endpoint, not the worker.
+  private static func template(of tokenizer: Tokenizer, _ logger: Logger) -> ChatTemplate? {
+    guard let source = tokenizer.chatTemplateSource else { return nil }
+    do {
+      return try ChatTemplate(source: source)
+    } catch {
+      logger.warning("The chat template cannot be used", metadata: ["reason": "\(error)"])
+      return nil
+    }
+  }
+}
+
+/// Names what two workers must share before KV may move between them.
+enum ModelFingerprint {
+  private static let sampleBytes = 4096
+
+  /// SHA-256 of the header (metadata, vocabulary, tensor table), the size, and the ends of every tensor: models that
+  /// differ, differ there, and a large file need not be read through.
+  static func of(_ file: GGUFFile) -> String {
+    var hash = SHA256()
+    hash.update(bufferPointer: file.bytes(in: file.headerRange))
+    hash.update(data: Array("\(file.byteCount)".utf8))
+    for tensor in file.tensors {
+      let bytes = file.bytes(of: tensor)
+      hash.update(bufferPointer: UnsafeRawBufferPointer(rebasing: bytes.prefix(sampleBytes)))
+      hash.update(bufferPointer: UnsafeRawBufferPointer(rebasing: bytes.suffix(sampleBytes)))
+    }
+    return hex(hash.finalize())
+  }
+
+  /// SHA-256 of every token's bytes.
+  static func of(_ tokenizer: Tokenizer) -> String {
+    var hash = SHA256()
+    for id in 0..<Int32(tokenizer.vocabularySize) {
+      let bytes = tokenizer.bytes(of: id)
+      hash.update(data: withUnsafeBytes(of: UInt32(bytes.count).littleEndian) { Array($0) })
+      hash.update(data: bytes)
+    }
+    return hex(hash.finalize())
+  }
+
+  private static func hex(_ digest: SHA256.Digest) -> String {
+    digest.map { byte in (byte < 16 ? "0" : "") + String(byte, radix: 16) }.joined()
+  }
+}

@@ -1,0 +1,34 @@
+import ServingAPI
+import Tokenization
+
+/// The model as clients see it: its names, its text side and its limits.
+struct ServedModel: Sendable {
+  /// The first is the one that responses and metrics bear.
+  var names: [String]
+  /// The model file.
+  var path: String
+  var tokenizer: Tokenizer
+  /// nil if the model file has none.
+  var template: ChatTemplate?
+  /// Prompt and output together, in tokens.
+  var maxModelLength: Int
+  /// Rows of the output matrix; at least the tokenizer's.
+  var vocabularySize: Int
+  /// Unix seconds.
+  var created: Int
+  var systemFingerprint: String
+
+  var cards: [ModelCard] {
+    names.map { ModelCard(id: $0, created: created, root: path, maxModelLength: maxModelLength) }
+  }
+
+  func check(name: String?) throws(APIError) {
+    if let name, !name.isEmpty, !names.contains(name) { throw .unknownModel(name, served: names) }
+  }
+
+  /// The header of a response that begins now.
+  func head(id: String, model: String?, now: Int) -> ResponseHead {
+    let name = model.flatMap { $0.isEmpty ? nil : $0 } ?? names[0]
+    return ResponseHead(id: id, created: now, model: name, systemFingerprint: systemFingerprint)
+  }
+}

@@ -1,0 +1,35 @@
+import Engine
+import KVTransfer
+
+/// All that an operator sets; a plain value. `xpyd serve` maps its flags to it.
+package struct WorkerConfiguration: Sendable {
+  /// The model's `.gguf` file.
+  package var modelPath: String
+  /// What clients call the model; the first is used where one is needed. At least one.
+  package var servedNames: [String]
+  package var host = "127.0.0.1"
+  /// 0: any free port.
+  package var port = 0
+  /// nil: no KV is published or pulled.
+  package var kvTransfer: KVTransferConfiguration?
+  package var transfer = TransferConfiguration()
+  /// Scheduler and limits; the model's end tokens are added to it.
+  package var engine = EngineConfiguration()
+  /// Tokens per KV block.
+  package var blockSize = 16
+  package var poolSize = KVPoolSize.automatic
+  /// Compute threads.
+  package var threads = 1
+  /// Processors that they are pinned to; empty: wherever the system puts them.
+  package var cpus: [Int] = []
+  package var apiKeys: [String] = []
+  /// A line in the log for each request.
+  package var logsRequests = true
+  /// For `/version`.
+  package var version = "0.0.0"
+
+  package init(modelPath: String, servedNames: [String]) {
+    self.modelPath = modelPath
+    self.servedNames = servedNames
+  }
+}

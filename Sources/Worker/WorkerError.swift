@@ -1,0 +1,23 @@
+/// Why a worker did not start.
+package enum WorkerError: Error, Sendable, Equatable {
+  case badTransferConfiguration(String)
+  /// `reason` tells the file and what to do.
+  case model(String)
+  case noSecret(path: String, reason: String)
+  case poolTooSmall(blocks: Int, blockSize: Int, maxModelLength: Int)
+}
+
+extension WorkerError: CustomStringConvertible {
+  package var description: String {
+    switch self {
+    case .badTransferConfiguration(let reason):
+      #"--kv-transfer-config: \#(reason). Give e.g. '{"kv_connector":"NixlConnector","kv_role":"kv_both"}'."#
+    case .model(let reason): reason
+    case .noSecret(let path, let reason):
+      "--kv-secret-file \(path): \(reason). Write a secret of at least 16 characters into it, the same on all workers."
+    case .poolTooSmall(let blocks, let blockSize, let maxModelLength):
+      "\(blocks) KV blocks of \(blockSize) tokens do not hold one sequence of --max-model-len \(maxModelLength). Raise "
+        + "--num-kv-blocks or --kv-cache-memory, or lower --max-model-len."
+    }
+  }
+}

@@ -1,0 +1,219 @@
+import ArgumentParser
+import Engine
+import Foundation
+import KVTransfer
+import Logging
+import ModelStore
+import UnixSignals
+import Worker
+
+/// `xpyd serve MODEL`: one worker, in one role. Flags are vLLM's where vLLM has them.
+struct ServeCommand: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "serve",
+    abstract: "Serve a model on one port: prefill, decode or both.",
+    discussion: """
+      Without --kv-transfer-config the worker prefills and decodes by itself. With \
+      '{"kv_connector":"NixlConnector","kv_role":"kv_producer"}' it prefills for others; with kv_consumer it decodes \
+      on what they prefilled; with kv_both it does either, as the request's kv_transfer_params say.
+      """)
+
+  @Argument(help: "Model name or path of a .gguf file.")
+  var model: String
+
+  @Option(help: "Address to listen on.")
+  var host = "127.0.0.1"
+
+  @Option(help: "Port to listen on; 0: any free one.")
+  var port = 8000
+
+  @Option(help: ArgumentHelp("vLLM's JSON: kv_connector, kv_role, kv_load_failure_policy.", valueName: "json"))
+  var kvTransferConfig: String?
+
+  @Option(
+    parsing: .upToNextOption,
+    help: ArgumentHelp("Names that clients may use for the model (default: MODEL as given).", valueName: "name"))
+  var servedModelName: [String] = []
+
+  @OptionGroup(title: "Engine") var engineOptions: EngineOptions
+  @OptionGroup(title: "KV transfer") var transferOptions: TransferOptions
+
+  @Option(
+    parsing: .upToNextOption,
+    help: ArgumentHelp("Key that clients must send (default: $XPYD_API_KEY or $VLLM_API_KEY).", valueName: "key"))
+  var apiKey: [String] = []
+
+  @Option(help: "trace, debug, info, notice, warning, error or critical.")
+  var logLevel = Logger.Level.info
+
+  @Flag(help: "No line in the log for each request.")
+  var disableLogRequests = false
+
+  @Option(help: ArgumentHelp("How long running requests may take to end on SIGTERM.", valueName: "seconds"))
+  var grace = 8
+
+  func validate() throws {
+    guard (0...65_535).contains(port) else { throw ValidationError("--port must be from 0 to 65535, not \(port).") }
+    guard grace >= 0 else { throw ValidationError("--grace must not be negative.") }
+  }
+
+  func run() async throws {
+    var logger = Logger(label: "xpyd.worker")
+    logger.logLevel = logLevel
+    let path = try await ModelStore.resolve(model)
+    let worker = try await Worker.start(try configuration(path: path), logger: logger)
+    for await signal in await UnixSignalsSequence(trapping: .sigterm, .sigint) {
+      logger.info("Stopping", metadata: ["signal": "\(signal)", "grace": "\(grace) s"])
+      break
+    }
+    await worker.shutdown(grace: .seconds(grace))
+    logger.info("Stopped")
+  }
+
+  private func configuration(path: String) throws -> WorkerConfiguration {
+    var configuration = WorkerConfiguration(
+      modelPath: path, servedNames: servedModelName.isEmpty ? [model] : servedModelName)
+    configuration.host = host
+    configuration.port = port
+    configuration.kvTransfer = try kvTransferConfig.map { try KVTransferConfiguration(json: $0) }
+    configuration.apiKeys = apiKey.isEmpty ? Self.keysFromEnvironment : apiKey
+    configuration.logsRequests = !disableLogRequests
+    configuration.version = Version.text
+    engineOptions.apply(to: &configuration)
+    try transferOptions.apply(to: &configuration)
+    return configuration
+  }
+
+  private static var keysFromEnvironment: [String] {
+    let environment = ProcessInfo.processInfo.environment
+    return [environment["XPYD_API_KEY"] ?? environment["VLLM_API_KEY"]].compactMap { $0 }
+  }
+}
+
+extension Logger.Level: @retroactive ExpressibleByArgument {}
+
+/// Sizes and limits of the engine.
+struct EngineOptions: ParsableArguments {
+  @Option(help: "Longest sequence, prompt and output together (default: the model's context).")
+  var maxModelLen: Int?
+
+  @Option(help: "Sequences in one step at most.")
+  var maxNumSeqs = EngineConfiguration().maxSequences
+
+  @Option(help: "New tokens in one step at most.")
+  var maxNumBatchedTokens = EngineConfiguration().maxBatchedTokens
+
+  @Option(help: "Requests that may wait; one more is refused with 503.")
+  var maxWaiting = EngineConfiguration().maxWaiting
+
+  @Option(help: "Tokens per KV block.")
+  var blockSize = 16
+
+  @Option(help: "KV blocks in the pool (default: eight full contexts, at most a quarter of the memory).")
+  var numKvBlocks: Int?
+
+  @Option(help: ArgumentHelp("Size of the KV pool, instead of a number of blocks.", valueName: "bytes"))
+  var kvCacheMemory: Int?
+
+  @Flag(inversion: .prefixedNo, help: "Share the KV of equal prefixes.")
+  var enablePrefixCaching = true
+
+  @Option(help: "Compute threads (default: one for each of --cpus, else one for each processor).")
+  var threads: Int?
+
+  @Option(help: ArgumentHelp("Processors to pin the threads to: 0,2,4-7.", valueName: "list"))
+  var cpus: CPUList?
+
+  func validate() throws {
+    let sizes: [(String, Int?)] = [
+      ("--max-model-len", maxModelLen), ("--max-num-seqs", maxNumSeqs), ("--max-waiting", maxWaiting),
+      ("--block-size", blockSize), ("--num-kv-blocks", numKvBlocks), ("--kv-cache-memory", kvCacheMemory),
+      ("--threads", threads),
+    ]
+    for case (let name, let value?) in sizes where value < 1 {
+      throw ValidationError("\(name) must be at least 1, not \(value).")
+    }
+    if maxNumBatchedTokens < maxNumSeqs {
+      throw ValidationError(
+        "--max-num-batched-tokens (\(maxNumBatchedTokens)) must be at least --max-num-seqs (\(maxNumSeqs)).")
+    }
+    if numKvBlocks != nil, kvCacheMemory != nil {
+      throw ValidationError("Give --num-kv-blocks or --kv-cache-memory, not both.")
+    }
+    for (name, value, limit) in [("--num-kv-blocks", numKvBlocks ?? 1, 1 << 24), ("--block-size", blockSize, 1024)]
+    where value > limit {
+      throw ValidationError("\(name) must be at most \(limit), not \(value).")
+    }
+  }
+
+  func apply(to configuration: inout WorkerConfiguration) {
+    configuration.engine.maxModelLength = maxModelLen
+    configuration.engine.maxSequences = maxNumSeqs
+    configuration.engine.maxBatchedTokens = maxNumBatchedTokens
+    configuration.engine.maxWaiting = maxWaiting
+    configuration.engine.enablePrefixCaching = enablePrefixCaching
+    configuration.blockSize = blockSize
+    if let numKvBlocks { configuration.poolSize = .blocks(numKvBlocks) }
+    if let kvCacheMemory { configuration.poolSize = .bytes(kvCacheMemory) }
+    configuration.cpus = cpus?.numbers ?? []
+    configuration.threads = threads ?? cpus?.numbers.count ?? ProcessInfo.processInfo.activeProcessorCount
+  }
+}
+
+/// How KV reaches other workers.
+struct TransferOptions: ParsableArguments {
+  @Option(help: ArgumentHelp("How long published KV waits for its decoder.", valueName: "seconds"))
+  var kvLease = 30
+
+  @Option(help: "auto (shared memory on one host, else tcp), shm or tcp.")
+  var kvTransport = TransferConfiguration.Transports.auto
+
+  @Option(help: "Address of the transfer server (default: $VLLM_NIXL_SIDE_CHANNEL_HOST, else 127.0.0.1).")
+  var sideChannelHost: String?
+
+  @Option(help: "Port of the transfer server (default: $VLLM_NIXL_SIDE_CHANNEL_PORT, else any free one).")
+  var sideChannelPort: Int?
+
+  @Option(help: ArgumentHelp("File with the secret that all workers share.", valueName: "path"))
+  var kvSecretFile: String?
+
+  func validate() throws {
+    guard kvLease >= 1 else { throw ValidationError("--kv-lease must be at least 1 second.") }
+    guard (0...65_535).contains(sideChannelPort ?? 0) else {
+      throw ValidationError("--side-channel-port must be from 0 to 65535.")
+    }
+  }
+
+  func apply(to configuration: inout WorkerConfiguration) throws {
+    let environment = ProcessInfo.processInfo.environment
+    configuration.engine.lease = .seconds(kvLease)
+    configuration.transfer.transports = kvTransport
+    configuration.transfer.listenHost =
+      sideChannelHost ?? environment["VLLM_NIXL_SIDE_CHANNEL_HOST"] ?? configuration.transfer.listenHost
+    if let text = environment["VLLM_NIXL_SIDE_CHANNEL_PORT"], sideChannelPort == nil {
+      guard let port = Int(text), (0...65_535).contains(port) else {
+        throw ValidationError("VLLM_NIXL_SIDE_CHANNEL_PORT is '\(text)', which is no port.")
+      }
+      configuration.transfer.port = port
+    }
+    configuration.transfer.port = sideChannelPort ?? configuration.transfer.port
+    configuration.transfer.secret = try kvSecretFile.map { try TransferSecret.read($0) }
+  }
+}
+
+extension TransferConfiguration.Transports: ExpressibleByArgument {}
+
+/// `0,2,4-7`
+struct CPUList: ExpressibleByArgument {
+  var numbers: [Int] = []
+
+  init?(argument: String) {
+    for part in argument.split(separator: ",", omittingEmptySubsequences: false) {
+      let ends = part.split(separator: "-", omittingEmptySubsequences: false).map { Int($0) }
+      guard let first = ends.first ?? nil, let last = ends.last ?? nil, ends.count <= 2, 0 <= first, first <= last,
+        last < 4096
+      else { return nil }
+      numbers += first...last
+    }
+  }
+}
