@@ -75,3 +75,22 @@ struct SentencePieceEncoder: Sendable {
     }
   }
 }
+
+/// SentencePiece writes a space as `▁` (U+2581).
+enum SentencePieceSpace {
+  static func unescape(_ text: UnsafeBufferPointer<UInt8>) -> [UInt8] {
+    var result: [UInt8] = []
+    result.reserveCapacity(text.count)
+    var index = 0
+    while index < text.count {
+      if text[index] == 0xE2, index + 2 < text.count, text[index + 1] == 0x96, text[index + 2] == 0x81 {
+        result.append(UInt8(ascii: " "))
+        index += 3
+      } else {
+        result.append(text[index])
+        index += 1
+      }
+    }
+    return result
+  }
+}

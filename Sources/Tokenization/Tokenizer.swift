@@ -12,7 +12,8 @@ package final class Tokenizer: Sendable {
 
   private let encoder: Encoder
   private let pieces: TokenPieces
-  private let types: [TokenizerVocabulary.TokenType]
+  /// By id.
+  private let areSpecial: [Bool]
   /// Found in every text.
   private let userDefinedTokens: SpecialTokens
   /// Found where special tokens are parsed: the user defined ones, control and unknown tokens.
@@ -37,7 +38,6 @@ package final class Tokenizer: Sendable {
 
   package init(_ vocabulary: TokenizerVocabulary) throws(TokenizerError) {
     try vocabulary.checkCounts()
-    types = vocabulary.types
     let pieces = vocabulary.makePieces()
     self.pieces = pieces
     encoder =
@@ -54,14 +54,21 @@ package final class Tokenizer: Sendable {
     addsBOS = vocabulary.addsBOS && bosTokenID != nil
     addsEOS = vocabulary.addsEOS && eosTokenID != nil
     chatTemplateSource = vocabulary.chatTemplate
-    endOfGenerationTokenIDs = Set(
+    let endIDs = Set(
       (vocabulary.endOfTurnTokenIDs + [vocabulary.eosTokenID].compactMap { $0 }).map(Int32.init)
         + endOfGenerationTexts.compactMap(specialTokens.id(of:)))
+    endOfGenerationTokenIDs = endIDs
+    areSpecial = vocabulary.types.enumerated().map { id, type in
+      type == .control || type == .unknown || endIDs.contains(Int32(id))
+    }
+    // A table that the first text would else wait for.
+    if vocabulary.model == .bytePairEncoding { _ = ScalarClass.basicPlane }
   }
 
   // MARK: Text to ids
 
   /// - Parameters:
+  ///   - text: Of less than 2 GiB.
   ///   - addSpecial: BOS before and EOS after the text, where the model wants them.
   ///   - parseSpecial: `<|im_start|>` in the text is that token, and not its characters. User defined tokens always are.
   package func encode(_ text: String, addSpecial: Bool, parseSpecial: Bool) -> [Int32] {
@@ -112,7 +119,7 @@ package final class Tokenizer: Sendable {
 
   /// - Parameters:
   ///   - ids: Valid ones. Bytes that are no UTF-8 come out as U+FFFD.
-  ///   - skipSpecial: Leave control and unknown tokens out.
+  ///   - skipSpecial: Leave out what `isSpecial`.
   ///   - continuesText: See `StreamingDetokenizer`.
   package func decode(_ ids: some Sequence<Int32>, skipSpecial: Bool, continuesText: Bool = false) -> String {
     var detokenizer = StreamingDetokenizer(self, skipSpecial: skipSpecial, continuesText: continuesText)
@@ -130,13 +137,8 @@ package final class Tokenizer: Sendable {
 
   package func isValid(_ id: Int32) -> Bool { id >= 0 && Int(id) < pieces.count }
 
-  /// Whether a valid id is a control or unknown token, which `skipSpecial` leaves out.
-  package func isSpecial(_ id: Int32) -> Bool {
-    switch types[Int(id)] {
-    case .control, .unknown: true
-    case .undefined, .normal, .userDefined, .unused, .byte: false
-    }
-  }
+  /// Whether a valid id is a control or unknown token or ends a generation: what `skipSpecial` leaves out.
+  package func isSpecial(_ id: Int32) -> Bool { areSpecial[Int(id)] }
 
   /// The control, unknown or user defined token of this text.
   package func id(ofSpecial text: String) -> Int32? { specialTokens.id(of: text) }

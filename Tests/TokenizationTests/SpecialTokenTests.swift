@@ -55,6 +55,14 @@ import Tokenization
     #expect(try Tokenizer(vocabulary).endOfGenerationTokenIDs == Set((first...first + 3).map(Int32.init)))
   }
 
+  @Test func `What ends a generation is skipped as special, whatever its type`() throws {
+    var vocabulary = byteVocabulary(special: ["<|im_end|>", "</s>"])
+    vocabulary.types[256] = .userDefined
+    vocabulary.types[257] = .normal
+    vocabulary.eosTokenID = 257
+    #expect(try Tokenizer(vocabulary).decode([97, 256, 257], skipSpecial: true) == "a")
+  }
+
   @Test func `An ordinary token that looks like an end of turn does not end a generation`() throws {
     var vocabulary = byteVocabulary(special: ["<EOT>"])
     vocabulary.types[256] = .normal

@@ -6,6 +6,8 @@
 byte_level.jsonl      A text, and what Hugging Face's `tokenizers` makes of it with SmolLM2's vocabulary and merges: for gpt-2,
                       smollm, llama-bpe and qwen2 ("": as the one before) the hashes of its words' byte counts, of its
                       ids, and, if they differ, of its ids where special tokens are parsed.
+smollm2.json          SmolLM2's ids of the texts that the file holds already: prompts, with special tokens parsed, and short
+                      cases, with and without.
 sentencepiece.json    A model of 1,000 tokens, trained here by `sentencepiece`, and the ids that it makes of some texts.
 """
 
@@ -103,7 +105,8 @@ def fnv(numbers):
     return f"{value:08x}"
 
 
-def byte_level(path):
+def byte_level_tokenizers(path):
+    """Of each pre-tokenizer, one that does not know the special tokens and one that does; and these tokens."""
     fields = GGUFReader(path).fields
     tokens = fields["tokenizer.ggml.tokens"].contents()
     types = fields["tokenizer.ggml.token_type"].contents()
@@ -123,6 +126,10 @@ def byte_level(path):
     for each in parsing.values():
         each.add_special_tokens([AddedToken(token, special=True, normalized=False) for token in special])
 
+    return plain, parsing, special
+
+
+def byte_level(plain, parsing, special):
     with open("byte_level.jsonl", "w") as file:
         for text in make_lines(special):
             row, previous = [text], ""
@@ -133,6 +140,18 @@ def byte_level(path):
                 row.append("" if hashes == previous else hashes)
                 previous = hashes
             file.write(json.dumps(row, ensure_ascii=False, separators=(",", ":")) + "\n")
+
+
+def smollm2(plain, parsing):
+    with open("smollm2.json") as file:
+        cases = json.load(file)
+    for case in cases:
+        case["ids"] = parsing.encode(case["text"], add_special_tokens=False).ids
+        if "idsWithoutParsing" in case:
+            case["idsWithoutParsing"] = plain.encode(case["text"], add_special_tokens=False).ids
+    lines = [json.dumps(case, ensure_ascii=False, separators=(",", ":")) for case in cases]
+    with open("smollm2.json", "w") as file:
+        file.write("[\n" + ",\n".join(lines) + "\n]\n")
 
 
 def sentence_piece():
@@ -162,5 +181,7 @@ def sentence_piece():
 
 
 if __name__ == "__main__":
-    byte_level(sys.argv[1])
+    plain, parsing, special = byte_level_tokenizers(sys.argv[1])
+    byte_level(plain, parsing, special)
+    smollm2(plain["smollm"], parsing["smollm"])
     sentence_piece()
