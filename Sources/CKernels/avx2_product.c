@@ -96,6 +96,7 @@ XK_AVX2_INLINE void rows_by_tile(const int rows, const float *const *x, const fl
   const float *row[XK_TILE_ROWS];
   for (int i = 0; i < rows; i++) {
     row[i] = x[i];
+    if (!add) __builtin_prefetch(sums + (size_t)i * stride, 1);
     low[i] = add ? _mm256_loadu_ps(sums + (size_t)i * stride) : _mm256_setzero_ps();
     high[i] = add ? _mm256_loadu_ps(sums + (size_t)i * stride + 8) : _mm256_setzero_ps();
   }
@@ -127,12 +128,18 @@ XK_AVX2 void xk_avx2_tile_product(const float *const *x, size_t rows, const floa
 
 // MARK: one row
 
-/// Panels that one row goes through together. A sum is one chain of multiply-adds of four cycles each: eight chains
-/// keep both units busy.
+/// Most panels that one row goes through together. A sum is one chain of multiply-adds of four cycles each: eight
+/// chains keep both units busy.
 enum { together = 4 };
 
 /// How far ahead of its use a cache line is asked for.
 enum { prefetch_bytes = 2048 };
+
+#define UNROLL _Pragma("clang loop unroll(full)")
+
+XK_AVX2_INLINE void prefetch_block(const uint8_t *block, size_t bytes) {
+  for (size_t line = 0; line < bytes; line += 64) _mm_prefetch((const char *)block + prefetch_bytes + line, _MM_HINT_T0);
+}
 
 XK_AVX2_INLINE void store_sums(__m256 sums[][2], const int panels, float *out) {
   for (int p = 0; p < panels; p++) {
@@ -141,27 +148,37 @@ XK_AVX2_INLINE void store_sums(__m256 sums[][2], const int panels, float *out) {
   }
 }
 
+/// Two panels, or one: scales, sums and words fill the registers. The step loop must stay rolled, or the compiler
+/// unpacks everything first and spills it.
 XK_AVX2_INLINE void row_by_nibbles(const int has_minimum, const int panels, const float *x, const uint8_t *panel,
                                    size_t columns, float *out) {
   const size_t bytes = (has_minimum ? 20 : 18) * XK_PANEL, panel_bytes = columns / 32 * bytes;
-  __m256 sums[together][2], d[together][2], m[together][2];
+  const __m256i low_nibble = _mm256_set1_epi32(15);
+  __m256 sums[2][2], d[2][2], m[2][2];
   for (int p = 0; p < panels; p++) sums[p][0] = sums[p][1] = _mm256_setzero_ps();
   for (size_t k = 0; k < columns; k += 32, panel += bytes) {
-    for (int p = 0; p < panels; p++) {
+    UNROLL for (int p = 0; p < panels; p++) {
       const uint8_t *block = panel + (size_t)p * panel_bytes;
-      for (size_t line = 0; line < bytes; line += 64) _mm_prefetch((const char *)block + prefetch_bytes + line, _MM_HINT_T0);
-      for (int half = 0; half < 2; half++) nibble_scales(block, half, has_minimum, &d[p][half], &m[p][half]);
+      prefetch_block(block, bytes);
+      UNROLL for (int half = 0; half < 2; half++) nibble_scales(block, half, has_minimum, &d[p][half], &m[p][half]);
     }
 #pragma clang loop unroll(disable)
     for (size_t group = 0; group < 4; group++) {
-      for (int p = 0; p < panels; p++) {
-        const uint8_t *block = panel + (size_t)p * panel_bytes;
-        __m256i low = nibble_words(block, has_minimum, group, 0), high = nibble_words(block, has_minimum, group, 1);
-#pragma clang loop unroll(full)
-        for (int i = 0; i < 8; i++) {
-          __m256 v = _mm256_broadcast_ss(x + k + group * 8 + (size_t)i);
-          sums[p][0] = _mm256_fmadd_ps(v, _mm256_fmadd_ps(nibble(low, i), d[p][0], m[p][0]), sums[p][0]);
-          sums[p][1] = _mm256_fmadd_ps(v, _mm256_fmadd_ps(nibble(high, i), d[p][1], m[p][1]), sums[p][1]);
+      __m256i words[2][2];
+      UNROLL for (int p = 0; p < panels; p++) {
+        UNROLL for (int half = 0; half < 2; half++) {
+          words[p][half] = nibble_words(panel + (size_t)p * panel_bytes, has_minimum, group, half);
+        }
+      }
+#pragma clang loop unroll(disable)
+      for (size_t i = 0; i < 8; i++) {
+        __m256 v = _mm256_broadcast_ss(x + k + group * 8 + i);
+        UNROLL for (int p = 0; p < panels; p++) {
+          UNROLL for (int half = 0; half < 2; half++) {
+            __m256 quant = _mm256_cvtepi32_ps(_mm256_and_si256(words[p][half], low_nibble));
+            sums[p][half] = _mm256_fmadd_ps(v, _mm256_fmadd_ps(quant, d[p][half], m[p][half]), sums[p][half]);
+            words[p][half] = _mm256_srli_epi32(words[p][half], 4);
+          }
         }
       }
     }
@@ -176,7 +193,7 @@ XK_AVX2_INLINE void row_by_bytes(const int panels, const float *x, const uint8_t
   for (size_t k = 0; k < columns; k += 32, panel += bytes) {
     for (int p = 0; p < panels; p++) {
       const uint8_t *block = panel + (size_t)p * panel_bytes;
-      for (size_t line = 0; line < bytes; line += 64) _mm_prefetch((const char *)block + prefetch_bytes + line, _MM_HINT_T0);
+      prefetch_block(block, bytes);
       d[p][0] = xk_load_halves(block);
       d[p][1] = xk_load_halves(block + 16);
     }
@@ -213,13 +230,20 @@ XK_AVX2_INLINE void row_by_plain(uint32_t format, const int panels, const float 
 XK_AVX2_INLINE void row_by_panels(uint32_t format, const int panels, const float *x, const uint8_t *panel,
                                   size_t columns, float *out) {
   switch (format) {
-  case XK_Q4_0: row_by_nibbles(0, panels, x, panel, columns, out); break;
-  case XK_Q4_1: row_by_nibbles(1, panels, x, panel, columns, out); break;
   case XK_Q8_0: row_by_bytes(panels, x, panel, columns, out); break;
   case XK_F32: row_by_plain(XK_F32, panels, x, panel, columns, out); break;
   case XK_F16: row_by_plain(XK_F16, panels, x, panel, columns, out); break;
   case XK_BF16: row_by_plain(XK_BF16, panels, x, panel, columns, out); break;
   }
+}
+
+XK_AVX2_INLINE void row_by_nibble_panels(const int has_minimum, const float *x, const uint8_t *panel, size_t panels,
+                                         size_t columns, float *out) {
+  size_t bytes = columns / 32 * (has_minimum ? 20 : 18) * XK_PANEL;
+  for (; panels >= 2; panels -= 2, panel += 2 * bytes, out += 2 * XK_PANEL) {
+    row_by_nibbles(has_minimum, 2, x, panel, columns, out);
+  }
+  if (panels) row_by_nibbles(has_minimum, 1, x, panel, columns, out);
 }
 
 XK_AVX2 static void row_by_unpacked(uint32_t format, const float *x, const uint8_t *panel, size_t columns, float *out) {
@@ -235,13 +259,17 @@ XK_AVX2 static void row_by_unpacked(uint32_t format, const float *x, const uint8
 XK_AVX2 void xk_avx2_vector_product(uint32_t format, const float *x, const uint8_t *panel, size_t panels,
                                     size_t columns, float *out) {
   size_t bytes = xk_panel_bytes(format, columns);
-  if (format == XK_Q5_0 || format == XK_Q5_1 || format == XK_Q4_K || format == XK_Q5_K || format == XK_Q6_K) {
+  switch (format) {
+  case XK_Q4_0: row_by_nibble_panels(0, x, panel, panels, columns, out); break;
+  case XK_Q4_1: row_by_nibble_panels(1, x, panel, panels, columns, out); break;
+  case XK_Q8_0: case XK_F32: case XK_F16: case XK_BF16:
+    for (; panels >= together; panels -= together, panel += together * bytes, out += together * XK_PANEL) {
+      row_by_panels(format, together, x, panel, columns, out);
+    }
+    for (; panels; panels--, panel += bytes, out += XK_PANEL) row_by_panels(format, 1, x, panel, columns, out);
+    break;
+  default:
     for (size_t p = 0; p < panels; p++) row_by_unpacked(format, x, panel + p * bytes, columns, out + p * XK_PANEL);
-    return;
   }
-  for (; panels >= together; panels -= together, panel += together * bytes, out += together * XK_PANEL) {
-    row_by_panels(format, together, x, panel, columns, out);
-  }
-  for (; panels; panels--, panel += bytes, out += XK_PANEL) row_by_panels(format, 1, x, panel, columns, out);
 }
 #endif

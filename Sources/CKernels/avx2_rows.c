@@ -119,23 +119,38 @@ XK_AVX2 void xk_avx2_widen(const uint16_t *x, float *out, size_t count) {
   for (; i < count; i++) out[i] = xk_widen_half(x[i]);
 }
 
+/// The greatest lane, in all lanes.
+XK_AVX2_INLINE __m256 maximum_of_lanes(__m256 lanes) {
+  lanes = _mm256_max_ps(lanes, _mm256_permute2f128_ps(lanes, lanes, 1));
+  lanes = _mm256_max_ps(lanes, _mm256_permute_ps(lanes, 0x4e));
+  return _mm256_max_ps(lanes, _mm256_permute_ps(lanes, 0xb1));
+}
+
 XK_AVX2 float xk_avx2_softmax_step(float *scores, size_t count, float scale, float *max, float *sum) {
-  __m256 factors = _mm256_set1_ps(scale), peaks = _mm256_set1_ps(*max);
-  for (size_t i = 0; i < count; i += 8) {
-    __m256 score = _mm256_mul_ps(_mm256_loadu_ps(scores + i), factors);
-    peaks = _mm256_max_ps(_mm256_blendv_ps(peaks, score, first_lanes(count - i)), peaks);
+  __m256 factors = _mm256_set1_ps(scale), before = _mm256_set1_ps(*max), peaks = before;
+  size_t whole = count / 8 * 8;
+  __m256 tail = first_lanes(count - whole);
+  for (size_t i = 0; i < whole; i += 8) {
+    peaks = _mm256_max_ps(_mm256_mul_ps(_mm256_loadu_ps(scores + i), factors), peaks);
   }
-  float lanes[8], peak = *max;
-  _mm256_storeu_ps(lanes, peaks);
-  for (int i = 0; i < 8; i++) peak = lanes[i] > peak ? lanes[i] : peak;
-  __m256 sums = _mm256_setzero_ps(), minus = _mm256_set1_ps(-peak);
-  for (size_t i = 0; i < count; i += 8) {
-    __m256 e = exponentials(_mm256_fmadd_ps(_mm256_loadu_ps(scores + i), factors, minus));
+  if (whole < count) {
+    __m256 score = _mm256_mul_ps(_mm256_loadu_ps(scores + whole), factors);
+    peaks = _mm256_max_ps(_mm256_blendv_ps(peaks, score, tail), peaks);
+  }
+  peaks = maximum_of_lanes(peaks);
+  __m256 sums = _mm256_setzero_ps();
+  for (size_t i = 0; i < whole; i += 8) {
+    __m256 e = exponentials(_mm256_fmsub_ps(_mm256_loadu_ps(scores + i), factors, peaks));
     _mm256_storeu_ps(scores + i, e);
-    sums = _mm256_add_ps(sums, _mm256_and_ps(e, first_lanes(count - i)));
+    sums = _mm256_add_ps(sums, e);
   }
-  float factor = xk_exp(*max - peak);
-  *max = peak;
+  if (whole < count) {
+    __m256 e = exponentials(_mm256_fmsub_ps(_mm256_loadu_ps(scores + whole), factors, peaks));
+    _mm256_storeu_ps(scores + whole, e);
+    sums = _mm256_add_ps(sums, _mm256_and_ps(e, tail));
+  }
+  float factor = _mm256_cvtss_f32(exponentials(_mm256_sub_ps(before, peaks)));
+  *max = _mm256_cvtss_f32(peaks);
   *sum = fmaf(*sum, factor, sum_of_lanes(sums));
   return factor;
 }

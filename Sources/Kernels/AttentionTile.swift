@@ -26,28 +26,38 @@ extension Attention {
     var done = 0
     while done < tile.count {
       let (index, slot) = (tile.first + done).quotientAndRemainder(dividingBy: kv.blockSize)
-      let block = queries.blockTable[index]
       let column = done % keyTile
       // Keys of slots beyond the tile's count give scores that nobody reads; whole columns are faster.
       let slots = min(keyTile - column, kv.blockSize - slot)
-      let target = tile.keys + (done - column) * kv.headDim + column
+      let keys = kv.keys(block: queries.blockTable[index], head: queries.kvHead) + slot * kv.bytesPerSlot
+      prefetch(position: tile.first + done + AttentionState.tile, slots: slots, queries)
       table.pointee.transpose_keys(
-        kv.keys(block: block, head: queries.kvHead) + slot * kv.bytesPerSlot, kv.elementType == .f16 ? 1 : 0, slots,
-        kv.headDim, target)
-      let source = kv.values(block: block, head: queries.kvHead) + slot * kv.bytesPerSlot
-      for i in 0..<min(slots, tile.count - done) {
-        widen(source + i * kv.bytesPerSlot, into: tile.values + (done + i) * width)
-      }
+        keys, kv.elementType == .f16 ? 1 : 0, slots, kv.headDim, tile.keys + (done - column) * kv.headDim + column)
+      unpackValues(keys + kv.bytesPerPlane, slots: min(slots, tile.count - done), into: tile.values + done * width)
       done += slots
     }
   }
 
-  private func widen(_ slot: UnsafeMutableRawPointer, into row: UnsafeMutablePointer<Float>) {
-    switch kv.elementType {
-    case .f16: table.pointee.widen(slot.assumingMemoryBound(to: UInt16.self), row, kv.headDim)
-    case .f32: row.update(from: slot.assumingMemoryBound(to: Float.self), count: kv.headDim)
+  /// Blocks lie anywhere in the pool, where the hardware does not guess them.
+  private func prefetch(position: Int, slots: Int, _ queries: AttentionQueries) {
+    guard position < queries.position + queries.rows.count else { return }
+    let (index, slot) = position.quotientAndRemainder(dividingBy: kv.blockSize)
+    let keys = kv.keys(block: queries.blockTable[index], head: queries.kvHead) + slot * kv.bytesPerSlot
+    xk_prefetch(keys, slots * kv.bytesPerSlot)
+    xk_prefetch(keys + kv.bytesPerPlane, slots * kv.bytesPerSlot)
+  }
+
+  private func unpackValues(_ source: UnsafeRawPointer, slots: Int, into rows: UnsafeMutablePointer<Float>) {
+    // Without padding the slots are one array.
+    let (lines, length) = width == kv.headDim ? (1, slots * width) : (slots, kv.headDim)
+    for line in 0..<lines {
+      let (source, row) = (source + line * kv.bytesPerSlot, rows + line * width)
+      switch kv.elementType {
+      case .f16: table.pointee.widen(source.assumingMemoryBound(to: UInt16.self), row, length)
+      case .f32: row.update(from: source.assumingMemoryBound(to: Float.self), count: length)
+      }
+      if lines > 1 { (row + length).update(repeating: 0, count: width - length) }
     }
-    for i in kv.headDim..<width { row[i] = 0 }
   }
 
   /// One tile for up to six queries: scores, softmax, weighted values.

@@ -51,7 +51,10 @@ private struct MatrixProduct {
   let table: UnsafePointer<xk_table>
 
   func compute(panels: Range<Int>) {
-    if m == 1 { computeOneRow(panels: panels) } else { for panel in panels { computeTiles(panel: panel) } }
+    guard m > 1 else { return computeOneRow(panels: panels) }
+    for first in stride(from: 0, to: m, by: rowsPerPass) {
+      for panel in panels { computeTiles(rows: first..<min(first + rowsPerPass, m), panel: panel) }
+    }
   }
 
   private func computeOneRow(panels: Range<Int>) {
@@ -63,46 +66,62 @@ private struct MatrixProduct {
     }
   }
 
-  /// All rows by one panel. The panel's weights are unpacked a stretch of inputs at a time, small enough for the first
-  /// cache, and used for every row; the sums wait in `sums` for the next stretch.
-  private func computeTiles(panel: Int) {
-    let stretch = 256
-    withUnsafeTemporaryAllocation(byteCount: stretch * panelWidth * 4, alignment: 64) { tile in
-      withUnsafeTemporaryAllocation(byteCount: Self.rowsPerPass * panelWidth * 4, alignment: 64) { sums in
-        let tile = tile.baseAddress!.assumingMemoryBound(to: Float.self)
-        let sums = sums.baseAddress!.assumingMemoryBound(to: Float.self)
-        for firstRow in Swift.stride(from: 0, to: m, by: Self.rowsPerPass) {
-          let rows = firstRow..<min(firstRow + Self.rowsPerPass, m)
-          for firstInput in Swift.stride(from: 0, to: matrix.columns, by: stretch) {
-            let inputs = firstInput..<min(firstInput + stretch, matrix.columns)
-            table.pointee.unpack(matrix.format.rawValue, matrix.panel(panel), firstInput, inputs.count, tile)
-            addProducts(rows: rows, inputs: inputs, tile: tile, sums: sums)
-          }
-          for row in rows {
-            write(sums + (row - firstRow) * panelWidth, row: row, panel: panel, outputs: panelWidth)
-          }
+  /// Some rows by one panel. The panel's weights are unpacked a stretch of inputs at a time, small enough for the first
+  /// cache, and used for every row; the sums wait for the next stretch in `out`, or beside it if `out` has no room for
+  /// them: in the last panel, or because it holds what they are added to.
+  private func computeTiles(rows: Range<Int>, panel: Int) {
+    let (stretch, target) = (stretch, out + (rows.lowerBound * matrix.rows + panel * panelWidth))
+    let isDirect = !accumulate && (panel + 1) * panelWidth <= matrix.rows
+    let floats = stretch * panelWidth + (isDirect ? 0 : rows.count * panelWidth)
+    withUnsafeTemporaryAllocation(byteCount: floats * 4, alignment: 64) { memory in
+      let tile = memory.baseAddress!.assumingMemoryBound(to: Float.self)
+      let sums =
+        isDirect
+        ? Sums(start: target, stride: matrix.rows) : Sums(start: tile + stretch * panelWidth, stride: panelWidth)
+      for input in Swift.stride(from: 0, to: matrix.columns, by: stretch) {
+        let inputs = input..<min(input + stretch, matrix.columns)
+        table.pointee.unpack(matrix.format.rawValue, matrix.panel(panel), input, inputs.count, tile)
+        addProducts(rows: rows, inputs: inputs, tile: tile, to: sums)
+      }
+      guard !isDirect else { return }
+      for row in rows {
+        write(sums.start + (row - rows.lowerBound) * panelWidth, row: row, panel: panel, outputs: panelWidth)
+      }
+    }
+  }
+
+  /// Rows that go through all of a task's panels before the next: as many as the second cache holds, but enough to be
+  /// worth unpacking the weights for.
+  private var rowsPerPass: Int { max(96, min(240, 73728 / matrix.columns / 6 * 6)) }
+
+  /// Inputs whose weights are unpacked at a time: at most 20 KiB of them, whole blocks, all stretches about the same.
+  private var stretch: Int {
+    let stretches = (matrix.columns + 319) / 320
+    let blocks = matrix.columns / matrix.format.blockElements
+    return (blocks + stretches - 1) / stretches * matrix.format.blockElements
+  }
+
+  private struct Sums {
+    let start: UnsafeMutablePointer<Float>
+    let stride: Int
+  }
+
+  private func addProducts(rows: Range<Int>, inputs: Range<Int>, tile: UnsafePointer<Float>, to sums: Sums) {
+    let most = Int(XK_TILE_ROWS)
+    // Tiles of about the same size: one row alone would leave the multipliers idle.
+    let tiles = (rows.count + most - 1) / most
+    withUnsafeTemporaryAllocation(of: UnsafePointer<Float>?.self, capacity: most) { pointers in
+      for index in 0..<tiles {
+        let (first, end) = (rows.count * index / tiles, rows.count * (index + 1) / tiles)
+        for row in first..<end {
+          pointers[row - first] = x + ((rows.lowerBound + row) * matrix.columns + inputs.lowerBound)
         }
-      }
-    }
-  }
-
-  private func addProducts(
-    rows: Range<Int>, inputs: Range<Int>, tile: UnsafePointer<Float>, sums: UnsafeMutablePointer<Float>
-  ) {
-    let tileRows = Int(XK_TILE_ROWS)
-    withUnsafeTemporaryAllocation(of: UnsafePointer<Float>?.self, capacity: tileRows) { pointers in
-      for first in stride(from: rows.lowerBound, to: rows.upperBound, by: tileRows) {
-        let count = min(tileRows, rows.upperBound - first)
-        for i in 0..<count { pointers[i] = x + ((first + i) * matrix.columns + inputs.lowerBound) }
         table.pointee.tile_product(
-          pointers.baseAddress!, count, tile, panelWidth, inputs.count,
-          sums + (first - rows.lowerBound) * panelWidth, panelWidth, inputs.lowerBound > 0 ? 1 : 0)
+          pointers.baseAddress!, end - first, tile, panelWidth, inputs.count, sums.start + first * sums.stride,
+          sums.stride, inputs.lowerBound > 0 ? 1 : 0)
       }
     }
   }
-
-  /// Rows whose sums wait at a time.
-  private static let rowsPerPass = 240
 
   private func write(_ sums: UnsafePointer<Float>, row: Int, panel: Int, outputs: Int) {
     let first = panel * panelWidth

@@ -101,6 +101,11 @@ void xk_pack(uint32_t format, const uint8_t *rows_of_file, size_t rows, size_t c
 /// ggml's reference dequantisers, bit for bit; `count` is whole blocks.
 void xk_dequantize(uint32_t format, const uint8_t *blocks, size_t count, float *out);
 
+/// Asks for memory that will be read soon.
+static inline void xk_prefetch(const void *bytes, size_t count) {
+  for (size_t i = 0; i < count; i += 64) __builtin_prefetch((const char *)bytes + i);
+}
+
 /// Tells the core that this thread spins.
 static inline void xk_pause(void) {
 #if defined(__x86_64__)
