@@ -3,7 +3,7 @@ import Synchronization
 /// Counts the requests that were accepted and not yet admitted, and says when one is too many.
 ///
 /// Any thread asks; a `Mutex` guards it.
-final class Admission: Sendable {
+package final class Admission: Sendable {
   private struct State {
     var waiting = 0
     var accepts = true
@@ -48,7 +48,7 @@ final class Admission: Sendable {
   func close() { state.withLock { $0.accepts = false } }
 
   /// Half the time that the queue needs to drain at its recent pace; whole seconds, 1 to 60.
-  static func retryHint(interval: Duration, waiting: Int) -> Duration {
+  package static func retryHint(interval: Duration, waiting: Int) -> Duration {
     let half = interval * waiting / 2
     return .seconds(min(60, max(1, half.components.seconds)))
   }

@@ -1,8 +1,8 @@
 import Glibc
 
 /// Messages from any thread to the step loop, which sleeps here when it has nothing to do.
-///
-/// SAFETY: `messages` and `isClosed` are touched only while `mutex` is locked; the two pointers never change.
+//
+// SAFETY: `messages` and `isClosed` are touched only while `mutex` is locked; the two pointers never change.
 final class Mailbox<Message: Sendable>: @unchecked Sendable {
   enum Wait {
     case no

@@ -29,7 +29,8 @@ package struct Scheduler: Sendable {
   package private(set) var prefixCacheHits = 0
 
   package init(maxSequences: Int, maxBatchedTokens: Int, pool: KVBlockPool) {
-    self.maxSequences = max(1, maxSequences)
+    // A running sequence holds a block at least.
+    self.maxSequences = min(max(1, maxSequences), pool.blockCount)
     self.maxBatchedTokens = max(self.maxSequences, maxBatchedTokens)
     self.pool = pool
   }

@@ -66,6 +66,7 @@ final class StepLoop {
     let code = pthread_create(
       &thread, nil,
       { argument in
+        // SAFETY: the one who called `start` gave the loop away; from here only this thread has it.
         Unmanaged<StepLoop>.fromOpaque(argument!).takeRetainedValue().run()
         return nil
       }, Unmanaged.passRetained(self).toOpaque())

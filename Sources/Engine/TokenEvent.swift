@@ -77,8 +77,8 @@ package struct GenerationResult: Sendable {
   }
 }
 
-/// Where the KV of a prompt came from; the sum is the prompt's length, or 0 if the request ended before it was
-/// admitted. What a preemption computes again is not counted again.
+/// Where the KV of a prompt came from; the sum is the prompt's length, or 0 if the request ended before its first
+/// token. What a preemption computes again is not counted again.
 package struct PromptTokensBySource: Sendable, Equatable {
   package var computed = 0
   package var prefixCache = 0

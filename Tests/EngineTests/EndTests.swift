@@ -94,10 +94,13 @@ import Testing
 
   // MARK: By the client
 
-  @Test func `A request that waits is cancelled at once`() async throws {
+  @Test func `A request that waits is cancelled at once, and another may wait`() async throws {
     let gate = StepGate()
     gate.arm()
-    let test = try TestEngine(gate: gate) { $0.maxSequences = 1 }
+    let test = try TestEngine(gate: gate) {
+      $0.maxSequences = 1
+      $0.maxWaiting = 1
+    }
     let first = try test.engine.submit(GenerationRequest(id: "1", promptTokens: prompt(5), sampling: greedy(9)))
     await gate.stopped()
     let second = try test.engine.submit(GenerationRequest(id: "2", promptTokens: prompt(5), sampling: greedy(9)))
@@ -106,6 +109,8 @@ import Testing
     let cancelled = await collect(second)
     #expect(cancelled.result.reason == .abort)
     #expect(cancelled.ids.isEmpty)
+    let third = try test.engine.submit(GenerationRequest(id: "3", promptTokens: prompt(5), sampling: greedy(1)))
+    #expect(await collect(third).result.reason == .length)
     #expect(await collect(first).ids == FakeModel.expectedTokens(prompt(5), greedy(9)))
     try await test.expectAllFree()
     #expect(test.engine.statistics.finished.abort == 1)

@@ -91,6 +91,17 @@ import Testing
     #expect(pool.cachedPrefix(of: new[...], salt: nil).count == 1)
   }
 
+  @Test func `A blank block is taken before a cached one, though it was released later`() throws {
+    var pool = pool(2)
+    let tokens: [Int32] = [1, 1, 1, 1]
+    let partial = try run([2, 2], in: &pool)
+    pool.release(try run(tokens, in: &pool).blocks)
+    pool.release(partial.blocks)
+    let taken = pool.allocate(1)
+    #expect(taken == partial.blocks)
+    #expect(pool.cachedPrefix(of: tokens[...], salt: nil).count == 1)
+  }
+
   @Test func `Free blocks of the prefix itself do not count as room for the rest`() throws {
     var pool = pool(3)
     let tokens: [Int32] = [1, 1, 1, 1, 2, 2, 2, 2]
