@@ -60,7 +60,7 @@ struct ServeCommand: AsyncParsableCommand {
   func run() async throws {
     var logger = Logger(label: "xpyd.worker")
     logger.logLevel = logLevel
-    let path = try await ModelStore.resolve(model)
+    let path = try ModelStore.resolve(model)
     let worker = try await Worker.start(try configuration(path: path), logger: logger)
     for await signal in await UnixSignalsSequence(trapping: .sigterm, .sigint) {
       logger.info("Stopping", metadata: ["signal": "\(signal)", "grace": "\(grace) s"])
