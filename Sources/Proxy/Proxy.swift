@@ -5,7 +5,6 @@ import NIOPosix
 
 /// The router in front of prefillers and decoders: one port for clients, two legs for each of their requests.
 package final class Proxy: Sendable {
-  package static let version = "0.1.0"
   package let port: Int
   private let server: HTTPServer
   private let group: MultiThreadedEventLoopGroup

@@ -20,6 +20,8 @@ package struct ProxyConfiguration: Sendable {
   package var clientKeys: [String] = []
   /// Sent to the workers in place of the client's `Authorization`, which is passed on if this is nil.
   package var workerKey: String?
+  /// What `/version` tells.
+  package var version = "unknown"
   /// How often the TTFT block is written, if there were new requests.
   package var statisticsInterval = Duration.seconds(5)
   /// Where the TTFT block goes.

@@ -30,7 +30,7 @@ final class ProxyResponder: HTTPResponder {
       writer.send(
         .ok, headers: ["content-type": MediaTypes.metrics], body: ByteBuffer(string: context.metrics.registry.render()))
     case .stats: writer.send(.ok, context.statsPage)
-    case .version: writer.send(.ok, ["version": .string(Proxy.version)])
+    case .version: writer.send(.ok, ["version": .string(context.configuration.version)])
     }
   }
 

@@ -1,4 +1,5 @@
 import Foundation
+import HTTPTestSupport
 import ServingAPI
 import Testing
 
@@ -58,15 +59,18 @@ private func isObject(_ bytes: [UInt8]) -> Bool { (try? bytes.withUnsafeBytes { 
   }
 
   @Test(arguments: [
-    "", "[]", "{", #"{"a"}"#, #"{"a":}"#, #"{"a":1,}"#, #"{a:1}"#, #"{"a":01}"#, #"{"a":1.}"#, #"{"a":+1}"#, #"{"a":.5}"#,
+    "", "[]", "{", #"{"a"}"#, #"{"a":}"#, #"{"a":1,}"#, #"{a:1}"#, #"{"a":01}"#, #"{"a":1.}"#, #"{"a":+1}"#,
+    #"{"a":.5}"#,
     #"{"a":1e}"#, #"{"a":NaN}"#, #"{"a":"x}"#, #"{"a":"\x"}"#, #"{"a":"\u12g4"}"#, "{\"a\":\"\u{01}\"}", #"{"a":tru}"#,
     #"{"a":1}}"#, #"{"a":1} x"#, #"{"a":[1 2]}"#, #"{"a":[1}}"#, "\u{FEFF}{}", #"{"a":'x'}"#, #"{"a":1,,"b":2}"#,
   ])
   func `What is not one JSON object is refused`(json: String) { #expect(!isObject(Array(json.utf8))) }
 
-  @Test(arguments: [
-    [0xC0, 0x80], [0xED, 0xA0, 0x80], [0xF4, 0x90, 0x80, 0x80], [0xFF], [0xE2, 0x82], [0x80], [0xF0, 0x80, 0x80, 0x80],
-  ] as [[UInt8]])
+  @Test(
+    arguments: [
+      [0xC0, 0x80], [0xED, 0xA0, 0x80], [0xF4, 0x90, 0x80, 0x80], [0xFF], [0xE2, 0x82], [0x80],
+      [0xF0, 0x80, 0x80, 0x80],
+    ] as [[UInt8]])
   func `Bytes that are not UTF-8 are refused`(text: [UInt8]) {
     let begin = Array(#"{"a":"0123456789abcdef"#.utf8)
     #expect(!isObject(begin + text + Array(#""}"#.utf8)))
@@ -83,11 +87,11 @@ private func isObject(_ bytes: [UInt8]) -> Bool { (try? bytes.withUnsafeBytes { 
 
   @Test func `2000 mutated bodies are accepted exactly when Foundation accepts them`() throws {
     let seeds = [
-      #"{"model":"m","prompt":"Größe \u20ac \ud83d\ude00 \n","max_tokens":16,"temperature":0.7,"stream":true}"#,
+      #"{"model":"m","prompt":"Größe \u20ac \n","max_tokens":16,"temperature":0.7,"stream":true}"#,
       #"{ "messages" : [ { "role":"user", "content":"hi" } ], "n": -1.5e+3, "x": [null,false,{"y":[]}] }"#,
     ]
     let alphabet = Array(#"{}[]",:\u0129eE+-.tfn "#.utf8) + [0x00, 0x80, 0xC3, 0xFF]
-    var random = SplitMix64(state: 7)
+    var random = TestDice(seed: 7)
     var accepted = 0
     for round in 0..<2000 {
       var bytes = Array(seeds[round % 2].utf8)
@@ -102,21 +106,12 @@ private func isObject(_ bytes: [UInt8]) -> Bool { (try? bytes.withUnsafeBytes { 
       }
       let ours = isObject(bytes)
       let theirs = (try? JSONSerialization.jsonObject(with: Data(bytes))) is [String: Any]
+      // Foundation forgives a comma before a closing bracket and refuses a lone surrogate; RFC 8259 says otherwise.
+      let text = String(decoding: bytes, as: UTF8.self)
+      if text.contains(/,\s*[}\]]/) || text.contains(/\\u[dD][89a-fA-F]/) { continue }
       if ours { accepted += 1 }
-      #expect(ours == theirs, "\(String(decoding: bytes, as: UTF8.self))")
+      #expect(ours == theirs, "\(text)")
     }
     #expect(accepted > 100)
-  }
-}
-
-struct SplitMix64: RandomNumberGenerator {
-  var state: UInt64
-
-  mutating func next() -> UInt64 {
-    state &+= 0x9E37_79B9_7F4A_7C15
-    var z = state
-    z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
-    z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
-    return z ^ (z >> 31)
   }
 }

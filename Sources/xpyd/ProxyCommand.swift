@@ -1,0 +1,165 @@
+import ArgumentParser
+import Foundation
+import Logging
+import Proxy
+import UnixSignals
+
+/// `xpyd proxy`: the router in front of prefillers and decoders, with the example's flags.
+struct ProxyCommand: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "proxy",
+    abstract: "Route requests over prefillers and decoders.",
+    discussion: """
+      Hosts and ports take comma lists. One host and one port: ports count up to the number of workers; one host and \
+      many ports: each port; many hosts and one port: each host; many of both: one to one.
+      """)
+
+  @Option(help: "Address to listen on.")
+  var host = "localhost"
+
+  @Option(help: "Port to listen on; 0: any free one.")
+  var port = 8000
+
+  @OptionGroup(title: "Workers") var workers: WorkerOptions
+  @OptionGroup(title: "Deadlines, in seconds") var deadlines: DeadlineOptions
+
+  @Option(help: "nixl: kv_transfer_params; lmcache: two plain requests; none: workers that do both.")
+  var handoff = HandoffKind.nixl
+
+  @Option(help: "Event loops.")
+  var threads = max(1, ProcessInfo.processInfo.activeProcessorCount / 2)
+
+  @Option(help: ArgumentHelp("How often the TTFT block is written if there were requests.", valueName: "seconds"))
+  var statsInterval = 5.0
+
+  @Option(help: ArgumentHelp("Largest request body.", valueName: "bytes"))
+  var maxBodySize = 32 * 1024 * 1024
+
+  @Option(parsing: .upToNextOption, help: ArgumentHelp("Key that clients must send.", valueName: "key"))
+  var apiKey: [String] = []
+
+  @Option(help: ArgumentHelp("Key for the workers, in place of the client's.", valueName: "key"))
+  var workerApiKey: String?
+
+  @Option(help: "trace, debug, info, notice, warning, error or critical.")
+  var logLevel = Logger.Level.info
+
+  @Option(help: ArgumentHelp("How long running requests may take to end on SIGTERM.", valueName: "seconds"))
+  var grace = 8
+
+  func validate() throws {
+    guard (0...65_535).contains(port) else { throw ValidationError("--port must be from 0 to 65535, not \(port).") }
+    guard grace >= 0 else { throw ValidationError("--grace must not be negative.") }
+    guard (1...1024).contains(threads) else {
+      throw ValidationError("--threads must be from 1 to 1024, not \(threads).")
+    }
+    guard maxBodySize > 0 else { throw ValidationError("--max-body-size must be at least 1, not \(maxBodySize).") }
+    try DeadlineOptions.check([("--stats-interval", statsInterval)])
+    if workerApiKey.map(Self.isHeaderValue) == false {
+      throw ValidationError("--worker-api-key must be printable ASCII without spaces.")
+    }
+  }
+
+  func run() async throws {
+    // The TTFT block goes to standard output, which is a file under `xpyd up`.
+    setvbuf(stdout, nil, _IOLBF, 0)
+    var logger = Logger(label: "xpyd.proxy")
+    logger.logLevel = logLevel
+    let proxy = try await Proxy.start(try configuration(), logger: logger)
+    for await signal in await UnixSignalsSequence(trapping: .sigterm, .sigint) {
+      logger.info("Stopping", metadata: ["signal": "\(signal)", "grace": "\(grace) s"])
+      break
+    }
+    await proxy.shutdown(grace: .seconds(grace))
+    logger.info("Stopped")
+  }
+
+  private func configuration() throws -> ProxyConfiguration {
+    var configuration = ProxyConfiguration(
+      prefillers: handoff == .none ? [] : try workers.prefillers(), decoders: try workers.decoders())
+    configuration.host = host
+    configuration.port = port
+    configuration.handoff = handoff
+    configuration.threads = threads
+    configuration.deadlines = deadlines.values
+    configuration.statisticsInterval = .seconds(statsInterval)
+    configuration.maxBodyBytes = maxBodySize
+    configuration.clientKeys = apiKey
+    configuration.workerKey = workerApiKey
+    configuration.version = Version.text
+    return configuration
+  }
+
+  private static func isHeaderValue(_ text: String) -> Bool { text.utf8.allSatisfy { (0x21...0x7E).contains($0) } }
+}
+
+extension HandoffKind: ExpressibleByArgument {}
+
+/// The example's flags for where the workers are.
+struct WorkerOptions: ParsableArguments {
+  @Option(help: ArgumentHelp("Hosts of the prefillers.", valueName: "list")) var prefillerHost = "localhost"
+  @Option(help: ArgumentHelp("Ports of the prefillers.", valueName: "list")) var prefillerPort = "8100"
+  @Option(help: "Number of prefillers.") var numPrefillers = 1
+  @Option(help: ArgumentHelp("Hosts of the decoders.", valueName: "list")) var decoderHost = "localhost"
+  @Option(help: ArgumentHelp("Ports of the decoders.", valueName: "list")) var decoderPort = "8200"
+  @Option(help: "Number of decoders.") var numDecoders = 1
+
+  func validate() throws {
+    _ = try prefillers()
+    guard try !decoders().isEmpty else { throw ValidationError("--num-decoders must be at least 1.") }
+  }
+
+  func prefillers() throws -> [WorkerAddress] {
+    try Self.pair(prefillerHost, prefillerPort, numPrefillers, "prefiller")
+  }
+
+  func decoders() throws -> [WorkerAddress] { try Self.pair(decoderHost, decoderPort, numDecoders, "decoder") }
+
+  private static func pair(_ hosts: String, _ ports: String, _ count: Int, _ role: String) throws -> [WorkerAddress] {
+    func list(_ text: String) -> [String] {
+      text.split(separator: ",", omittingEmptySubsequences: false).map { $0.trimmingCharacters(in: .whitespaces) }
+    }
+    let numbers = try list(ports).map { text in
+      guard let number = Int(text) else { throw ValidationError("--\(role)-port: \(text) is not a number.") }
+      return number
+    }
+    do {
+      return try WorkerAddress.pair(hosts: list(hosts), ports: numbers, count: count)
+    } catch {
+      throw ValidationError("--\(role)-host, --\(role)-port, --num-\(role)s: \(error)")
+    }
+  }
+}
+
+struct DeadlineOptions: ParsableArguments {
+  @Option(help: "To connect to a worker.") var connectTimeout = 2.0
+  @Option(help: "For a prefill leg's whole answer.") var prefillTimeout = 120.0
+  @Option(help: "For the first event of a streamed answer.") var firstTokenTimeout = 300.0
+  @Option(help: "Between two parts of an answer.") var idleTimeout = 120.0
+  @Option(help: "For a whole request with its retries.") var requestTimeout = 3600.0
+
+  func validate() throws {
+    try Self.check([
+      ("--connect-timeout", connectTimeout), ("--prefill-timeout", prefillTimeout),
+      ("--first-token-timeout", firstTokenTimeout), ("--idle-timeout", idleTimeout),
+      ("--request-timeout", requestTimeout),
+    ])
+  }
+
+  /// A day at most, so that no sum of times overflows.
+  static func check(_ times: [(String, Double)]) throws {
+    for (name, seconds) in times where !(seconds > 0 && seconds <= 86_400) {
+      throw ValidationError("\(name) must be more than 0 and at most 86400 seconds, not \(seconds).")
+    }
+  }
+
+  var values: ProxyDeadlines {
+    var deadlines = ProxyDeadlines()
+    deadlines.connect = .seconds(connectTimeout)
+    deadlines.prefill = .seconds(prefillTimeout)
+    deadlines.firstToken = .seconds(firstTokenTimeout)
+    deadlines.idle = .seconds(idleTimeout)
+    deadlines.request = .seconds(requestTimeout)
+    return deadlines
+  }
+}

@@ -1,0 +1,197 @@
+import Foundation
+import HTTPServer
+import HTTPTestSupport
+import Logging
+import NIOCore
+import NIOHTTP1
+import NIOPosix
+import Proxy
+import Synchronization
+
+/// A worker in process that plays a script and records what it hears. Faults are named after the moment they strike.
+final class MockWorker: HTTPResponder {
+  enum Script: Sendable {
+    case answers
+    case hangsBeforeHead
+    case closesBeforeHead
+    case status(Int)
+    case breaksOffInBody
+    case streamsErrorFirst
+    case breaksOffAfterFirstEvent
+    case hangsAfterFirstEvent
+    case answersWithoutHandoff
+    case answersNoJSON
+    /// Raw pieces of an event stream, one HTTP chunk each.
+    case streams([String])
+    case floods(chunks: Int)
+  }
+
+  static let handoff = #"{"do_remote_prefill":true, "remote_block_ids":[[1,2]],"unknown":"é"}"#
+  let requests = Log<HTTPRequest>()
+  let clientsGone = Log<Void>()
+  /// Chunks of a flood that were written so far.
+  let flooded = Log<Int>()
+  private let script: Mutex<Script>
+  private let name: String
+
+  init(_ script: Script, name: String = "w") {
+    self.script = Mutex(script)
+    self.name = name
+  }
+
+  func play(_ script: Script) { self.script.withLock { $0 = script } }
+
+  var bodies: [String] { requests.entries.map { String(buffer: $0.body) } }
+
+  func respond(to request: HTTPRequest, writer: HTTPResponseWriter) {
+    if request.path == "/health" { return writer.send(.ok) }
+    if request.path == "/v1/models" {
+      return writer.send(
+        .ok, body: ByteBuffer(string: #"{"object":"list","data":[{"id":"m","x":1},{"id":"\#(name)"}]}"#))
+    }
+    writer.onClientGone { self.clientsGone.add(()) }
+    requests.add(request)
+    let isStreamed = String(buffer: request.body).contains(#""stream":true"#)
+    switch script.withLock({ $0 }) {
+    case .answers where isStreamed: stream(Self.events(name), writer)
+    case .answers: answer(handoff: Self.handoff, writer)
+    case .answersWithoutHandoff: answer(handoff: "null", writer)
+    case .answersNoJSON: writer.send(.ok, body: ByteBuffer(string: "oops"))
+    case .hangsBeforeHead: break
+    case .closesBeforeHead: writer.abort()
+    case .status(let code):
+      writer.send(HTTPResponseStatus(statusCode: code), body: ByteBuffer(string: #"{"error":"\#(code)"}"#))
+    case .breaksOffInBody:
+      writer.start(.ok, headers: ["content-length": "100"])
+      writer.write(ByteBuffer(string: "{"))
+      breakOff(writer)
+    case .streamsErrorFirst:
+      stream([#"data: {"error": {"message":"no KV","code":500}}\#n\#n"#, "data: [DONE]\n\n"], writer)
+    case .breaksOffAfterFirstEvent:
+      begin(writer, "data: 1\n\ndata: par")
+      breakOff(writer)
+    case .hangsAfterFirstEvent: begin(writer, "data: 1\n\n")
+    case .streams(let pieces): stream(pieces, writer)
+    case .floods(let chunks): Task { await flood(chunks, writer) }
+    }
+  }
+
+  static func events(_ name: String) -> [String] { ["data: {\"text\":\"\(name)\"}\n\n", "data: [DONE]\n\n"] }
+
+  private func answer(handoff: String, _ writer: HTTPResponseWriter) {
+    let body = #"{"text":"\#(name)","kv_transfer_params":\#(handoff)}"#
+    writer.send(.ok, headers: ["content-type": "application/json", "x-engine": name], body: ByteBuffer(string: body))
+  }
+
+  private func begin(_ writer: HTTPResponseWriter, _ first: String) {
+    writer.start(.ok, headers: ["content-type": "text/event-stream; charset=utf-8"])
+    writer.write(ByteBuffer(string: first))
+  }
+
+  private func stream(_ pieces: [String], _ writer: HTTPResponseWriter) {
+    begin(writer, pieces[0])
+    for piece in pieces.dropFirst() { writer.write(ByteBuffer(string: piece)) }
+    writer.end()
+  }
+
+  /// After what was written has left.
+  private func breakOff(_ writer: HTTPResponseWriter) {
+    writer.eventLoop.execute { writer.eventLoop.execute { writer.abort() } }
+  }
+
+  private func flood(_ chunks: Int, _ writer: HTTPResponseWriter) async {
+    writer.start(.ok, headers: ["content-type": "text/event-stream"])
+    let chunk = ByteBuffer(string: "data: " + String(repeating: "x", count: 65_528) + "\n\n")
+    for number in 1...chunks {
+      guard (try? await writer.writeAndWait(chunk)) != nil else { return }
+      flooded.add(number)
+    }
+    writer.end()
+  }
+}
+
+/// A proxy in front of mock workers, all in process on ports of the system's choice.
+struct Deployment: Sendable {
+  let prefillers: [MockWorker]
+  let decoders: [MockWorker]
+  let proxy: Proxy
+
+  static func run(
+    prefillers: [MockWorker.Script?] = [.answers], decoders: [MockWorker.Script?] = [.answers],
+    configure: (inout ProxyConfiguration) -> Void = { _ in }, _ body: (Deployment) async throws -> Void
+  ) async throws {
+    var servers: [HTTPServer] = []
+    var logger = Logger(label: "test")
+    logger.logLevel = .critical
+    func start(_ scripts: [MockWorker.Script?], _ name: String) async throws -> ([MockWorker], [WorkerAddress]) {
+      var workers: [MockWorker] = []
+      var addresses: [WorkerAddress] = []
+      for (index, script) in scripts.enumerated() {
+        let worker = MockWorker(script ?? .answers, name: "\(name)\(index + 1)")
+        let server = try await HTTPServer.start(
+          host: "127.0.0.1", port: 0, group: .singletonMultiThreadedEventLoopGroup, logger: logger, responder: worker)
+        workers.append(worker)
+        addresses.append(WorkerAddress(host: "127.0.0.1", port: server.port))
+        // nil: refuses connections.
+        if script == nil { await server.shutdown(grace: .zero) } else { servers.append(server) }
+      }
+      return (workers, addresses)
+    }
+    let (prefillers, prefillAddresses) = try await start(prefillers, "p")
+    let (decoders, decodeAddresses) = try await start(decoders, "d")
+    var configuration = ProxyConfiguration(prefillers: prefillAddresses, decoders: decodeAddresses)
+    configuration.host = "127.0.0.1"
+    configuration.port = 0
+    configuration.statisticsSink = { _ in }
+    // Health checks do not come between the scripted faults.
+    configuration.healthCheck.interval = .seconds(3600)
+    configure(&configuration)
+    let proxy = try await Proxy.start(configuration, logger: logger)
+    let outcome: Result<Void, any Error>
+    do {
+      outcome = .success(try await body(Deployment(prefillers: prefillers, decoders: decoders, proxy: proxy)))
+    } catch {
+      outcome = .failure(error)
+    }
+    await proxy.shutdown(grace: .zero)
+    for server in servers { await server.shutdown(grace: .zero) }
+    try outcome.get()
+  }
+
+  func client() async throws -> RawClient { try await RawClient.connect(proxy.port) }
+
+  static func request(_ body: String, path: String = "/v1/completions", fields: String = "") -> String {
+    "POST \(path) HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\(fields)Content-Length: \(body.utf8.count)\r\n\r\n\(body)"
+  }
+
+  /// - Returns: Head and body, the chunked coding taken off.
+  func post(_ body: String, path: String = "/v1/completions", fields: String = "") async throws -> (
+    head: String, body: String
+  ) {
+    let client = try await client()
+    client.send(Self.request(body, path: path, fields: fields))
+    return Self.split(await client.receiveAll())
+  }
+
+  func get(_ path: String, fields: String = "") async throws -> (head: String, body: String) {
+    let client = try await client()
+    client.send("GET \(path) HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\(fields)\r\n")
+    return Self.split(await client.receiveAll())
+  }
+
+  static func split(_ answer: String) -> (head: String, body: String) {
+    guard let end = answer.range(of: "\r\n\r\n") else { return (answer, "") }
+    let head = String(answer[..<end.lowerBound])
+    var rest = Array(answer[end.upperBound...].utf8)[...]
+    guard head.contains("transfer-encoding: chunked") else { return (head, String(decoding: rest, as: UTF8.self)) }
+    var body: [UInt8] = []
+    while let lineEnd = rest.firstIndex(of: 0x0D),
+      let size = Int(String(decoding: rest[..<lineEnd], as: UTF8.self), radix: 16),
+      size > 0, lineEnd + 2 + size <= rest.endIndex
+    {
+      body += rest[(lineEnd + 2)..<(lineEnd + 2 + size)]
+      rest = rest[min(rest.endIndex, lineEnd + 4 + size)...]
+    }
+    return (head, String(decoding: body, as: UTF8.self))
+  }
+}
