@@ -2,6 +2,9 @@
 #include "avx2.h"
 
 #if defined(__x86_64__)
+#pragma clang attribute push(__attribute__((target("avx2,fma,f16c"))), apply_to = function)
+#include "blocks.h"
+#pragma clang attribute pop
 
 #pragma STDC FP_CONTRACT OFF
 
@@ -67,23 +70,35 @@ XK_AVX2_INLINE void unpack_bytes(const uint8_t *block, float *tile) {
   }
 }
 
+/// Blocks that lie in the panel as in the file.
+XK_AVX2 static void unpack_file_blocks(uint32_t format, size_t elements, const uint8_t *blocks, float *tile) {
+  float rows[XK_PANEL * 256];
+  for (size_t j = 0; j < XK_PANEL; j++) block(format, blocks + j * xk_block_bytes(format), rows + j * elements);
+  xk_avx2_transpose_keys(rows, 0, XK_PANEL, elements, tile);
+}
+
 XK_AVX2 void xk_avx2_unpack(uint32_t format, const uint8_t *panel, size_t first, size_t count, float *tile) {
   size_t bytes = xk_block_bytes(format) * XK_PANEL;
-  const uint8_t *block = panel + first / xk_block_elements(format) * bytes;
+  const uint8_t *start = panel + first / xk_block_elements(format) * bytes;
   switch (format) {
   case XK_F32: unpack_plain(XK_F32, panel, first, count, tile); break;
   case XK_F16: unpack_plain(XK_F16, panel, first, count, tile); break;
   case XK_BF16: unpack_plain(XK_BF16, panel, first, count, tile); break;
   case XK_Q4_0:
-    for (size_t k = 0; k < count; k += 32, block += bytes) unpack_nibbles(block, 0, tile + k * XK_PANEL);
+    for (size_t k = 0; k < count; k += 32, start += bytes) unpack_nibbles(start, 0, tile + k * XK_PANEL);
     break;
   case XK_Q4_1:
-    for (size_t k = 0; k < count; k += 32, block += bytes) unpack_nibbles(block, 1, tile + k * XK_PANEL);
+    for (size_t k = 0; k < count; k += 32, start += bytes) unpack_nibbles(start, 1, tile + k * XK_PANEL);
     break;
   case XK_Q8_0:
-    for (size_t k = 0; k < count; k += 32, block += bytes) unpack_bytes(block, tile + k * XK_PANEL);
+    for (size_t k = 0; k < count; k += 32, start += bytes) unpack_bytes(start, tile + k * XK_PANEL);
     break;
-  default: xk_portable()->unpack(format, panel, first, count, tile);
+  default: {
+    size_t elements = xk_block_elements(format);
+    for (size_t k = 0; k < count; k += elements, start += bytes) {
+      unpack_file_blocks(format, elements, start, tile + k * XK_PANEL);
+    }
+  }
   }
 }
 
