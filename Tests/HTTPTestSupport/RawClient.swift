@@ -7,7 +7,7 @@ package final class RawClient: Sendable {
   private struct State {
     var bytes: [UInt8] = []
     var isClosed = false
-    var waiter: (isDone: @Sendable (String) -> Bool, continuation: CheckedContinuation<Void, Never>)?
+    var waiter: (isDone: (@Sendable (String) -> Bool)?, continuation: CheckedContinuation<Void, Never>)?
   }
 
   private let state = Mutex(State())
@@ -34,20 +34,16 @@ package final class RawClient: Sendable {
 
   package func send(_ text: String) { send(text.utf8) }
 
-  package func read() { channel.read() }
-
   package func startReading() { channel.setOption(.autoRead, value: true).whenComplete { _ in } }
 
   package func close() { channel.close(promise: nil) }
 
   package var text: String { String(decoding: state.withLock { $0.bytes }, as: UTF8.self) }
 
-  package var bytes: [UInt8] { state.withLock { $0.bytes } }
-
   package var isClosed: Bool { state.withLock { $0.isClosed } }
 
   /// Everything received so far, once `isDone` says so or the peer has closed.
-  package func receive(until isDone: @escaping @Sendable (String) -> Bool) async -> String {
+  package func receive(until isDone: (@Sendable (String) -> Bool)?) async -> String {
     let timeout = channel.eventLoop.scheduleTask(in: .seconds(10)) { self.wake(force: true) }
     await withCheckedContinuation { continuation in
       state.withLock { $0.waiter = (isDone, continuation) }
@@ -57,12 +53,13 @@ package final class RawClient: Sendable {
     return text
   }
 
-  package func receiveAll() async -> String { await receive { _ in false } }
+  package func receiveAll() async -> String { await receive(until: nil) }
 
   private func wake(force: Bool) {
     let continuation = state.withLock { state -> CheckedContinuation<Void, Never>? in
       guard let waiter = state.waiter else { return nil }
-      guard force || state.isClosed || waiter.isDone(String(decoding: state.bytes, as: UTF8.self)) else { return nil }
+      let isDone = waiter.isDone?(String(decoding: state.bytes, as: UTF8.self)) ?? false
+      guard force || state.isClosed || isDone else { return nil }
       state.waiter = nil
       return waiter.continuation
     }

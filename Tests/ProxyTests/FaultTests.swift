@@ -7,9 +7,9 @@ private let plain = #"{"prompt":"x","max_tokens":5}"#
 private let streamed = #"{"prompt":"x","max_tokens":5,"stream":true}"#
 
 private func short(_ configuration: inout ProxyConfiguration) {
-  configuration.deadlines.prefill = .milliseconds(40)
-  configuration.deadlines.firstToken = .milliseconds(40)
-  configuration.deadlines.idle = .milliseconds(40)
+  configuration.deadlines.prefill = .milliseconds(500)
+  configuration.deadlines.firstToken = .milliseconds(500)
+  configuration.deadlines.idle = .milliseconds(500)
 }
 
 @Suite(.timeLimit(.minutes(1))) struct FaultTests {
@@ -142,7 +142,7 @@ private func short(_ configuration: inout ProxyConfiguration) {
   @Test func `A client that reads slowly slows the decoder down`() async throws {
     let chunks = 640
     try await Deployment.run(decoders: [.floods(chunks: chunks)]) { deployment in
-      let client = try await RawClient.connect(deployment.proxy.port, receiveBuffer: 16 * 1024)
+      let client = try await RawClient.connect(deployment.proxy.port, receiveBuffer: 256 * 1024)
       client.send(Deployment.request(streamed))
       let decoder = deployment.decoders[0]
       await decoder.flooded.wait(for: 1)

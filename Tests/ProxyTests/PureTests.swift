@@ -64,6 +64,7 @@ import Testing
 
   @Test func `Percentiles lie between ranks as numpy's`() {
     let summary = TTFTReport(requests: 4, milliseconds: [[4, 1, 3, 2]]).prefillers[0]
-    #expect(summary?.average == 2.5 && summary?.median == 2.5 && summary?.p99 == 3.97)
+    #expect(summary?.average == 2.5 && summary?.median == 2.5)
+    #expect(abs((summary?.p99 ?? 0) - 3.97) < 1e-9)
   }
 }
