@@ -21,6 +21,7 @@ import Tokenization
   static let examples: [(text: String, stops: [String], before: String, stop: String?)] = [
     ("Hello<|end|>rest", ["<|end|>"], "Hello", "<|end|>"),
     ("aabaabaaab", ["aaab"], "aabaab", "aaab"),
+    ("aabaaabaaac", ["aabaaac"], "aaba", "aabaaac"),
     ("no stop here", ["<|end|>", "here!"], "no stop here", nil),
     ("abc", ["abc", "b"], "a", "b"),
     ("xabc", ["bc", "abc"], "xa", "bc"),
@@ -62,8 +63,8 @@ import Tokenization
       String((0..<Int.random(in: counts, using: &rng)).map { _ in "ab".randomElement(using: &rng) ?? "a" })
     }
     for _ in 0..<3000 {
-      let stops = [random(2...5), random(1...6)]
-      let pieces = (0..<4).map { _ in random(0...5) }
+      let stops = [random(2...9), random(1...9)]
+      let pieces = (0..<4).map { _ in random(0...8) }
       let text = pieces.joined()
       let end = (0...text.count).first { end in stops.contains { text.prefix(end).hasSuffix($0) } }
       let stop = end.flatMap { end in stops.first { text.prefix(end).hasSuffix($0) } }
