@@ -6,8 +6,6 @@ import Logging
 extension StepLoop {
   func accept(_ submission: Submission) {
     let request = submission.request
-    var timings = RequestTimings(queued: submission.queued)
-    timings.finished = submission.queued
     let sampler = Sampler(
       parameters: request.sampling, seed: request.sampling.seed ?? .random(in: 0...UInt64.max),
       eosTokenIDs: configuration.eosTokenIDs, promptTokens: request.promptTokens)
@@ -15,7 +13,7 @@ extension StepLoop {
     if case .produce = request.handoff { produces = true }
     requests[submission.number] = ActiveRequest(
       id: request.id, promptCount: request.promptTokens.count, produces: produces, events: submission.events,
-      sampler: sampler, timings: timings)
+      sampler: sampler, timings: RequestTimings(queued: submission.queued))
     var sequence = SequenceState(
       number: submission.number, promptTokens: request.promptTokens, cacheSalt: request.cacheSalt)
     if case .consume(let handoff) = request.handoff {

@@ -29,8 +29,6 @@ package struct KVBlockPool: Sendable {
 
   /// Blocks that nobody holds, cached or blank.
   package var freeCount: Int { free.count }
-  /// Free blocks that the prefix index knows.
-  package var cachedFreeCount: Int { free.count { index.knows($0) } }
 
   package func referenceCount(of block: KVBlockID) -> Int { Int(references[Int(block.index)]) }
 

@@ -38,16 +38,6 @@ struct KVBlockQueue: Sendable {
     count -= 1
   }
 
-  func count(where matches: (KVBlockID) -> Bool) -> Int {
-    var matching = 0
-    var slot = next[end]
-    while slot != end {
-      if matches(KVBlockID(slot)) { matching += 1 }
-      slot = next[Int(slot)]
-    }
-    return matching
-  }
-
   private mutating func link(_ slot: Int, after before: Int) {
     precondition(next[slot] < 0, "KV block \(slot) is free already")
     let after = Int(next[before])

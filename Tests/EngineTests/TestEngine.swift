@@ -56,7 +56,10 @@ struct Output: Sendable {
   var lateTokens = 0
 
   var ids: [Int32] { tokens.map(\.id) }
-  var result: GenerationResult { results[0] }
+  /// An error if the stream ended without `finished`, as it does when the test is cancelled.
+  var result: GenerationResult {
+    results.first ?? GenerationResult(reason: .error("no finished came"), timings: RequestTimings(queued: .now))
+  }
 
   mutating func add(_ event: TokenEvent) {
     switch event {
