@@ -70,7 +70,10 @@ struct WheelSource {
   private static func bytes(in folder: String) -> Int {
     guard let files = FileManager.default.enumerator(atPath: folder) else { return 0 }
     var bytes = 0
-    for case let file as String in files { bytes += FileSystem.size(folder + "/" + file) ?? 0 }
+    while let file = files.nextObject() as? String {
+      guard files.fileAttributes?[.type] as? FileAttributeType == .typeRegular else { continue }
+      bytes += FileSystem.size(folder + "/" + file) ?? 0
+    }
     return bytes
   }
 }
