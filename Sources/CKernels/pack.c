@@ -17,7 +17,8 @@ size_t xk_panel_bytes(uint32_t format, size_t columns) {
 static void pack_plain(size_t bytes, const uint8_t *rows, size_t count, size_t row_bytes, size_t columns,
                        uint8_t *panel) {
   for (size_t j = 0; j < count; j++) {
-    for (size_t k = 0; k < columns; k++) memcpy(panel + (k * XK_PANEL + j) * bytes, rows + j * row_bytes + k * bytes, bytes);
+    const uint8_t *row = rows + j * row_bytes;
+    for (size_t k = 0; k < columns; k++) memcpy(panel + (k * XK_PANEL + j) * bytes, row + k * bytes, bytes);
   }
 }
 

@@ -132,11 +132,13 @@ struct AttentionTests {
     }
     for position in [0, 15, 16, 63, 64, 255, 256, 511, 512, 529] {
       let expected = (0..<2).map { Array(whole[$0][position * width..<(position + 1) * width]) }
-      #expect(fixture.attend([(0, position..<position + 1)], threads: MatrixProductTests.threads).bits == expected[0])
+      #expect(
+        (fixture.attend([(0, position..<position + 1)], threads: MatrixProductTests.threads).bits == expected[0])
+          == true)
       let decodes = fixture.attend(
         [(1, position..<position + 1), (0, 0..<40), (0, position..<position + 1)], threads: MatrixProductTests.threads)
-      #expect(Array(decodes.bits.prefix(width)) == expected[1])
-      #expect(Array(decodes.bits.suffix(width)) == expected[0])
+      #expect((Array(decodes.bits.prefix(width)) == expected[1]) == true)
+      #expect((Array(decodes.bits.suffix(width)) == expected[0]) == true)
     }
   }
 
@@ -145,7 +147,8 @@ struct AttentionTests {
       let fixture = Fixture(headDim: headDim, length: 270, blockSize: blockSize)
       let portable = fixture.attend([(0, 0..<270)], .portable).bits
       for instructions in InstructionSet.available {
-        #expect(fixture.attend([(0, 0..<270)], instructions).bits == portable, "\(instructions.name), \(headDim)")
+        #expect(
+          (fixture.attend([(0, 0..<270)], instructions).bits == portable) == true, "\(instructions.name), \(headDim)")
       }
     }
   }

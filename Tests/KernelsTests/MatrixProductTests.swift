@@ -69,7 +69,7 @@ struct MatrixProductTests {
       }
     }
     for instructions in InstructionSet.available {
-      #expect(fixture.multiply(x, instructions).bits == chains.bits, "\(instructions.name), three rows")
+      #expect((fixture.multiply(x, instructions).bits == chains.bits) == true, "\(instructions.name), three rows")
       let first = Array(x[..<fixture.columns])
       #expect(fixture.multiply(first, instructions).bits == Array(chains[..<fixture.rows]).bits, "\(instructions.name)")
     }
@@ -82,7 +82,7 @@ struct MatrixProductTests {
     let x = random.floats(70 * fixture.columns)
     let row = { (i: Int) in Array(x[i * fixture.columns..<(i + 1) * fixture.columns]) }
     let alone = (0..<70).map { fixture.multiply(row($0)).bits }
-    #expect(fixture.multiply(row(0), on: Self.threads).bits == alone[0])
+    #expect((fixture.multiply(row(0), on: Self.threads).bits == alone[0]) == true)
     for batch in Array(2...14) + [31, 32, 64, 69, 70] {
       let first = 70 - batch
       for threads in [Self.single, Self.threads] {
@@ -98,7 +98,7 @@ struct MatrixProductTests {
     let x = random.floats(batch * fixture.columns), residual = random.floats(batch * fixture.rows)
     let expected = zip(fixture.multiply(x), residual).map { $0 + $1 }
     for instructions in InstructionSet.available {
-      #expect(fixture.multiply(x, adding: residual, on: Self.threads, instructions).bits == expected.bits)
+      #expect((fixture.multiply(x, adding: residual, on: Self.threads, instructions).bits == expected.bits) == true)
     }
   }
 
