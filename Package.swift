@@ -57,7 +57,9 @@ let package = Package(
     .target(
       name: "Worker",
       dependencies: [
-        "ServingAPI", "HTTPServer", "Tokenization", "ModelFiles", "Models", "Engine", "KVTransfer", "KVBlocks",
+        "ServingAPI", "HTTPServer", "Tokenization", "ModelFiles", "Models", "Kernels", "Engine", "KVTransfer", "KVBlocks",
+        .product(name: "Crypto", package: "swift-crypto"),
+        .product(name: "NIOPosix", package: "swift-nio"),
         .product(name: "NIOCore", package: "swift-nio"),
         .product(name: "NIOHTTP1", package: "swift-nio"),
         .product(name: "Logging", package: "swift-log"),
@@ -82,7 +84,7 @@ let package = Package(
     .executableTarget(
       name: "xpyd",
       dependencies: [
-        "Launcher", "ModelStore", "ModelFiles", "Worker", "Proxy",
+        "Launcher", "ModelStore", "ModelFiles", "Worker", "Proxy", "Engine", "KVTransfer",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Logging", package: "swift-log"),
         .product(name: "UnixSignals", package: "swift-service-lifecycle"),
@@ -90,6 +92,12 @@ let package = Package(
 
     // Tests.
     .target(name: "TestSupport", dependencies: ["ModelFiles"], path: "Tests/TestSupport"),
+    .target(
+      name: "HTTPTestSupport",
+      dependencies: [
+        .product(name: "NIOCore", package: "swift-nio"), .product(name: "NIOPosix", package: "swift-nio"),
+        .product(name: "NIOHTTP1", package: "swift-nio"), .product(name: "Logging", package: "swift-log"),
+      ], path: "Tests/HTTPTestSupport"),
     .testTarget(name: "ModuleMapTests"),
     .testTarget(name: "KVBlocksTests", dependencies: ["KVBlocks", "TestSupport"]),
     .testTarget(name: "KernelsTests", dependencies: ["Kernels", "TestSupport"]),
@@ -104,25 +112,25 @@ let package = Package(
       dependencies: [
         "Engine", "KVBlocks", "Models", "KVTransfer", "TestSupport", .product(name: "Logging", package: "swift-log"),
       ]),
-    .testTarget(name: "ServingAPITests", dependencies: ["ServingAPI", "TestSupport"]),
+    .testTarget(name: "ServingAPITests", dependencies: ["ServingAPI", "HTTPTestSupport", "TestSupport"]),
     .testTarget(
       name: "HTTPServerTests",
       dependencies: [
-        "HTTPServer", .product(name: "NIOCore", package: "swift-nio"), .product(name: "NIOPosix", package: "swift-nio"),
+        "HTTPServer", "HTTPTestSupport", .product(name: "NIOCore", package: "swift-nio"), .product(name: "NIOPosix", package: "swift-nio"),
         .product(name: "NIOHTTP1", package: "swift-nio"), .product(name: "Logging", package: "swift-log"),
       ]),
     .testTarget(name: "ModelStoreTests", dependencies: ["ModelStore", "TestSupport"]),
     .testTarget(
       name: "WorkerTests",
       dependencies: [
-        "Worker", "ServingAPI", "HTTPServer", "Engine", "Tokenization", "KVTransfer", "ModelFiles", "TestSupport",
+        "Worker", "ServingAPI", "HTTPServer", "Engine", "Tokenization", "KVTransfer", "KVBlocks", "ModelFiles", "TestSupport",
         .product(name: "NIOCore", package: "swift-nio"), .product(name: "NIOPosix", package: "swift-nio"),
         .product(name: "Logging", package: "swift-log"),
       ]),
     .testTarget(
       name: "ProxyTests",
       dependencies: [
-        "Proxy", "ServingAPI", "HTTPServer", "TestSupport",
+        "Proxy", "ServingAPI", "HTTPServer", "HTTPTestSupport", "TestSupport",
         .product(name: "NIOCore", package: "swift-nio"), .product(name: "NIOPosix", package: "swift-nio"),
         .product(name: "NIOHTTP1", package: "swift-nio"), .product(name: "Logging", package: "swift-log"),
       ]),
@@ -130,7 +138,7 @@ let package = Package(
     .testTarget(
       name: "EndToEndTests",
       dependencies: [
-        "Worker", "Proxy", "TestSupport", .product(name: "Logging", package: "swift-log"),
+        "Worker", "Proxy", "Engine", "KVTransfer", "TestSupport", .product(name: "Logging", package: "swift-log"),
       ]),
   ]
 )

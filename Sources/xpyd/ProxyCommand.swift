@@ -61,8 +61,6 @@ struct ProxyCommand: AsyncParsableCommand {
   }
 
   func run() async throws {
-    // The TTFT block goes to standard output, which is a file under `xpyd up`.
-    setvbuf(stdout, nil, _IOLBF, 0)
     var logger = Logger(label: "xpyd.proxy")
     logger.logLevel = logLevel
     let proxy = try await Proxy.start(try configuration(), logger: logger)
@@ -83,6 +81,11 @@ struct ProxyCommand: AsyncParsableCommand {
     configuration.threads = threads
     configuration.deadlines = deadlines.values
     configuration.statisticsInterval = .seconds(statsInterval)
+    // Standard output is a file under `xpyd up`, which would keep the block in its buffer.
+    configuration.statisticsSink = { block in
+      print(block, terminator: "")
+      fflush(nil)
+    }
     configuration.maxBodyBytes = maxBodySize
     configuration.clientKeys = apiKey
     configuration.workerKey = workerApiKey

@@ -18,7 +18,7 @@ struct UpCommand: AsyncParsableCommand {
   var topology = "2p1d"
 
   @Option(help: "Model name or path of a .gguf file; fetched if it is not here yet.")
-  var model = ModelStore.defaultModel
+  var model = defaultModel
 
   @Option(
     parsing: .singleValue, help: ArgumentHelp("Name that clients use for the model (repeatable).", valueName: "name"))
@@ -83,9 +83,19 @@ struct UpCommand: AsyncParsableCommand {
         readyTimeout: .seconds(readyTimeout), grace: .seconds(grace))
     ) { line in
       print(line)
-      fflush(stdout)
+      fflush(nil)
     }
     throw ExitCode(await launcher.run())
+  }
+
+  /// A path or a name in the cache; what is in neither is fetched.
+  private func resolveModel() async throws -> String {
+    if let path = try? ModelStore.resolve(model) { return path }
+    if model.hasSuffix(".gguf"), !model.hasPrefix("hf:") { return try ModelStore.resolve(model) }
+    let display = ModelPullDisplay()
+    let pulled = try await ModelPull().run(model) { display.show($0) }
+    display.finish()
+    return pulled.path
   }
 
   private func ownExecutable() throws -> String {

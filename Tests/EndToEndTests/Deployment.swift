@@ -1,0 +1,121 @@
+import Foundation
+import KVTransfer
+import Logging
+import Proxy
+import TestSupport
+import Worker
+
+#if canImport(FoundationNetworking)
+  import FoundationNetworking
+#endif
+
+/// Prefillers, decoders and a proxy in this process, on the real model, over real sockets.
+struct Deployment: Sendable {
+  static let modelName = "smollm2"
+
+  let prefillers: [Worker]
+  let decoders: [Worker]
+  let proxy: Proxy
+
+  /// Starts it, and stops it again whatever `body` does.
+  static func run(
+    prefillers: Int, decoders: Int, transports: TransferConfiguration.Transports,
+    _ body: (Deployment) async throws -> Void
+  ) async throws {
+    let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
+    let prefillWorkers = try await start(prefillers, .producer, transports, logger)
+    let decodeWorkers = try await start(decoders, .consumer, transports, logger)
+    var configuration = ProxyConfiguration(
+      prefillers: prefillWorkers.map { WorkerAddress(host: "127.0.0.1", port: $0.port) },
+      decoders: decodeWorkers.map { WorkerAddress(host: "127.0.0.1", port: $0.port) })
+    configuration.host = "127.0.0.1"
+    configuration.port = 0
+    configuration.statisticsSink = { _ in }
+    let proxy = try await Proxy.start(configuration, logger: logger)
+    let deployment = Deployment(prefillers: prefillWorkers, decoders: decodeWorkers, proxy: proxy)
+    let outcome: Result<Void, any Error>
+    do { outcome = .success(try await body(deployment)) } catch { outcome = .failure(error) }
+    await proxy.shutdown(grace: .seconds(1))
+    for worker in prefillWorkers + decodeWorkers { await worker.shutdown(grace: .seconds(1)) }
+    try outcome.get()
+  }
+
+  /// One aggregated worker: the reference.
+  static func single(_ body: (Worker) async throws -> Void) async throws {
+    let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
+    let worker = try await Worker.start(try configuration(), logger: logger)
+    let outcome: Result<Void, any Error>
+    do { outcome = .success(try await body(worker)) } catch { outcome = .failure(error) }
+    await worker.shutdown(grace: .seconds(1))
+    try outcome.get()
+  }
+
+  private static func configuration() throws -> WorkerConfiguration {
+    var configuration = WorkerConfiguration(modelPath: try referenceModelPath(), servedNames: [modelName])
+    configuration.threads = ProcessInfo.processInfo.activeProcessorCount
+    configuration.engine.maxModelLength = 2048
+    return configuration
+  }
+
+  private static func start(
+    _ count: Int, _ role: KVTransferConfiguration.Role, _ transports: TransferConfiguration.Transports, _ logger: Logger
+  ) async throws -> [Worker] {
+    var workers: [Worker] = []
+    for _ in 0..<count {
+      var configuration = try configuration()
+      configuration.kvTransfer = KVTransferConfiguration(role: role)
+      configuration.transfer.transports = transports
+      workers.append(try await Worker.start(configuration, logger: logger))
+    }
+    return workers
+  }
+}
+
+/// A completion as far as two answers to the same request must be equal.
+struct Completion: Decodable, Equatable, Sendable {
+  struct Choice: Decodable, Equatable, Sendable {
+    var text: String
+    var finish_reason: String
+    var token_ids: [Int32]?
+  }
+
+  struct Usage: Decodable, Equatable, Sendable {
+    var prompt_tokens: Int
+    var completion_tokens: Int
+  }
+
+  var choices: [Choice]
+  var usage: Usage
+}
+
+/// How the next token is chosen in a comparison.
+struct Sampling: Sendable {
+  static let greedy = Sampling(temperature: 0, seed: nil)
+  static let seeded = Sampling(temperature: 0.9, seed: 1234)
+
+  var temperature: Double
+  var seed: Int?
+}
+
+/// Asks a worker or a proxy on this host.
+func complete(port: Int, prompt: [Int32], _ sampling: Sampling, maxTokens: Int = 12) async throws -> Completion {
+  var body: [String: Any] = [
+    "model": Deployment.modelName, "prompt": prompt.map(Int.init), "max_tokens": maxTokens,
+    "temperature": sampling.temperature, "return_token_ids": true, "ignore_eos": true,
+  ]
+  body["seed"] = sampling.seed
+  var request = URLRequest(url: URL(string: "http://127.0.0.1:\(port)/v1/completions")!)
+  request.httpMethod = "POST"
+  request.setValue("application/json", forHTTPHeaderField: "Content-Type")
+  request.httpBody = try JSONSerialization.data(withJSONObject: body)
+  request.timeoutInterval = 120
+  let (data, response) = try await URLSession.shared.data(for: request)
+  guard (response as? HTTPURLResponse)?.statusCode == 200 else {
+    throw UnexpectedAnswer(text: String(decoding: data, as: UTF8.self))
+  }
+  return try JSONDecoder().decode(Completion.self, from: data)
+}
+
+struct UnexpectedAnswer: Error {
+  let text: String
+}

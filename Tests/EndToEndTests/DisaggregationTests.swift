@@ -1,0 +1,83 @@
+import KVTransfer
+import TestSupport
+import Testing
+import Worker
+
+/// The main promise: disaggregated output equals single-worker output, token for token.
+@Suite(.serialized) struct DisaggregationTests {
+  /// A request and what one aggregated worker answers to it.
+  struct Case: Sendable {
+    var prompt: [Int32]
+    var greedy: Completion
+    var seeded: Completion
+  }
+
+  static let shortLengths = [1, 2, 15, 16, 17, 33, 100, 257]
+  static let longLengths = [511, 1024, 1900]
+
+  @Test func `Disaggregated output equals single-worker output`() async throws {
+    let cases = try await references(Self.shortLengths + Self.longLengths)
+    try await compare(cases, prefillers: 1, transports: .shm)
+    try await compare(cases, prefillers: 2, transports: .tcp)
+    let short = Array(cases.prefix(Self.shortLengths.count))
+    try await compare(short, prefillers: 1, transports: .tcp)
+    try await compare(short, prefillers: 2, transports: .shm)
+  }
+
+  /// Eight at once, first greedy, then at a fixed seed; then everything must be free again.
+  private func compare(_ cases: [Case], prefillers: Int, transports: TransferConfiguration.Transports) async throws {
+    try await Deployment.run(prefillers: prefillers, decoders: 1, transports: transports) { deployment in
+      let label = "\(prefillers)p1d over \(transports)"
+      for sampling in [Sampling.greedy, .seeded] {
+        try await inParallel(cases, atOnce: 8) { each in
+          let answer = try await complete(port: deployment.proxy.port, prompt: each.prompt, sampling)
+          let expected = sampling.seed == nil ? each.greedy : each.seeded
+          #expect(answer == expected, "\(label), \(each.prompt.count) tokens, seed \(sampling.seed ?? -1)")
+        }
+      }
+      let decoder = deployment.decoders[0].statistics
+      // The last token of each prompt is computed for its logits; all others came from a prefiller.
+      let expected = 2 * cases.reduce(0) { $0 + $1.prompt.count - 1 }
+      #expect(decoder.promptTokens.pulled == expected, "\(label)")
+      #expect(decoder.promptTokens.computed == 2 * cases.count, "\(label)")
+      #expect(decoder.pullFailures == 0, "\(label)")
+      for worker in deployment.prefillers + deployment.decoders { try await expectAllFree(worker) }
+    }
+  }
+
+  private func references(_ lengths: [Int]) async throws -> [Case] {
+    var generator = SplitMix64(seed: 20)
+    let prompts = lengths.map { length in (0..<length).map { _ in Int32.random(in: 20..<49_000, using: &generator) } }
+    var cases: [Case] = []
+    try await Deployment.single { worker in
+      for prompt in prompts {
+        cases.append(
+          Case(
+            prompt: prompt, greedy: try await complete(port: worker.port, prompt: prompt, .greedy),
+            seeded: try await complete(port: worker.port, prompt: prompt, .seeded)))
+      }
+    }
+    return cases
+  }
+
+  /// Waits for the decoder's acknowledgements, which may be a moment behind the answers.
+  private func expectAllFree(_ worker: Worker) async throws {
+    let clock = ContinuousClock()
+    let deadline = clock.now + .seconds(20)
+    while worker.statistics.freeBlocks < worker.statistics.totalBlocks, clock.now < deadline { await Task.yield() }
+    #expect(worker.statistics.freeBlocks == worker.statistics.totalBlocks)
+  }
+}
+
+/// Runs `body` over all elements, at most `atOnce` at a time.
+func inParallel<Element: Sendable>(
+  _ elements: [Element], atOnce: Int, _ body: @escaping @Sendable (Element) async throws -> Void
+) async throws {
+  try await withThrowingTaskGroup(of: Void.self) { group in
+    for (index, element) in elements.enumerated() {
+      if index >= atOnce { try await group.next() }
+      group.addTask { try await body(element) }
+    }
+    try await group.waitForAll()
+  }
+}
