@@ -63,10 +63,10 @@ final class RequestExchange: @unchecked Sendable {
 
   var isPrefillLeg: Bool { legKind == .prefill }
 
-  var logger: Logger {
-    var logger = context.logger
-    logger[metadataKey: "request.id"] = "\(requestID)"
-    return logger
+  /// The message is constant, and nothing is built for a level that is off.
+  private func log(_ level: Logger.Level, _ message: Logger.Message, _ metadata: @autoclosure () -> Logger.Metadata) {
+    guard level >= context.logger.logLevel else { return }
+    context.logger.log(level: level, message, metadata: metadata().merging(["request.id": "\(requestID)"]) { $1 })
   }
 
   func start() {
@@ -165,7 +165,7 @@ final class RequestExchange: @unchecked Sendable {
       context.book(fault, of: leg.worker, now: .now())
     }
     if leg.worker.role == .prefill { prefiller = nil }
-    logger.notice("Leg failed", metadata: ["worker": "\(leg.worker.name)", "error.type": "\(fault.label)"])
+    log(.notice, "Leg failed", ["worker": "\(leg.worker.name)", "error.type": "\(fault.label)"])
     let action = machine.failed(fault, on: leg.worker.index)
     if case .decode(false, _, _) = action, leg.worker.role == .prefill { context.metrics.fellBack(.prefillFailed) }
     perform(action)
@@ -244,7 +244,7 @@ final class RequestExchange: @unchecked Sendable {
     loop.remove(self)
     context.metrics.finished(endpoint, outcome)
     if outcome == .ok, let index = answeredBy { context.metrics.endToEnd[index].observe(seconds(since: received)) }
-    logger.debug("Request finished", metadata: ["outcome": "\(outcome.rawValue)", "endpoint": "\(endpoint.rawValue)"])
+    log(.debug, "Request finished", ["outcome": "\(outcome.rawValue)", "endpoint": "\(endpoint.rawValue)"])
   }
 
   func seconds(since start: NIODeadline) -> Double { Double((NIODeadline.now() - start).nanoseconds) / 1e9 }
