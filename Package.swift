@@ -57,7 +57,8 @@ let package = Package(
     .target(
       name: "Worker",
       dependencies: [
-        "ServingAPI", "HTTPServer", "Tokenization", "ModelFiles", "Models", "Kernels", "Engine", "KVTransfer", "KVBlocks",
+        "ServingAPI", "HTTPServer", "Tokenization", "ModelFiles", "Models", "Kernels", "Engine", "KVTransfer",
+        "KVBlocks",
         .product(name: "Crypto", package: "swift-crypto"),
         .product(name: "NIOPosix", package: "swift-nio"),
         .product(name: "NIOCore", package: "swift-nio"),
@@ -71,7 +72,6 @@ let package = Package(
         .product(name: "NIOCore", package: "swift-nio"),
         .product(name: "NIOPosix", package: "swift-nio"),
         .product(name: "NIOHTTP1", package: "swift-nio"),
-        .product(name: "DequeModule", package: "swift-collections"),
         .product(name: "Logging", package: "swift-log"),
       ]),
     .target(
@@ -102,11 +102,16 @@ let package = Package(
     .testTarget(name: "KVBlocksTests", dependencies: ["KVBlocks", "TestSupport"]),
     .testTarget(name: "KernelsTests", dependencies: ["Kernels", "TestSupport"]),
     .testTarget(name: "ModelFilesTests", dependencies: ["ModelFiles", "TestSupport"]),
-    .testTarget(name: "ModelsTests", dependencies: ["Models", "ModelFiles", "Kernels", "KVBlocks", "TestSupport"]),
-    .testTarget(name: "TokenizationTests", dependencies: ["Tokenization", "ModelFiles", "TestSupport"]),
+    .testTarget(
+      name: "ModelsTests", dependencies: ["Models", "ModelFiles", "Kernels", "KVBlocks", "TestSupport"],
+      exclude: ["Fixtures"]),
+    .testTarget(
+      name: "TokenizationTests", dependencies: ["Tokenization", "ModelFiles", "TestSupport"], exclude: ["Fixtures"]),
     .testTarget(
       name: "KVTransferTests",
-      dependencies: ["KVTransfer", "KVBlocks", "CLinux", "TestSupport", .product(name: "Logging", package: "swift-log")]),
+      dependencies: [
+        "KVTransfer", "KVBlocks", "CLinux", "TestSupport", .product(name: "Logging", package: "swift-log"),
+      ]),
     .testTarget(
       name: "EngineTests",
       dependencies: [
@@ -116,17 +121,19 @@ let package = Package(
     .testTarget(
       name: "HTTPServerTests",
       dependencies: [
-        "HTTPServer", "HTTPTestSupport", .product(name: "NIOCore", package: "swift-nio"), .product(name: "NIOPosix", package: "swift-nio"),
+        "HTTPServer", "HTTPTestSupport", .product(name: "NIOCore", package: "swift-nio"),
+        .product(name: "NIOPosix", package: "swift-nio"),
         .product(name: "NIOHTTP1", package: "swift-nio"), .product(name: "Logging", package: "swift-log"),
       ]),
-    .testTarget(name: "ModelStoreTests", dependencies: ["ModelStore", "TestSupport"]),
+    .testTarget(name: "ModelStoreTests", dependencies: ["ModelStore", "TestSupport"], exclude: ["Fixtures"]),
     .testTarget(
       name: "WorkerTests",
       dependencies: [
-        "Worker", "ServingAPI", "HTTPServer", "Engine", "Tokenization", "KVTransfer", "KVBlocks", "ModelFiles", "TestSupport",
+        "Worker", "ServingAPI", "HTTPServer", "Engine", "Tokenization", "KVTransfer", "KVBlocks", "ModelFiles",
+        "TestSupport",
         .product(name: "NIOCore", package: "swift-nio"), .product(name: "NIOPosix", package: "swift-nio"),
         .product(name: "Logging", package: "swift-log"),
-      ]),
+      ], exclude: ["Fixtures"]),
     .testTarget(
       name: "ProxyTests",
       dependencies: [
@@ -134,7 +141,7 @@ let package = Package(
         .product(name: "NIOCore", package: "swift-nio"), .product(name: "NIOPosix", package: "swift-nio"),
         .product(name: "NIOHTTP1", package: "swift-nio"), .product(name: "Logging", package: "swift-log"),
       ]),
-    .testTarget(name: "LauncherTests", dependencies: ["Launcher"]),
+    .testTarget(name: "LauncherTests", dependencies: ["Launcher", "TestSupport"]),
     .testTarget(
       name: "EndToEndTests",
       dependencies: [

@@ -57,7 +57,12 @@ package actor Launcher {
     }
     let inbox = inbox
     let signals = Task {
-      for await _ in await UnixSignalsSequence(trapping: .sigint, .sigterm) { inbox.yield(.stopSignal) }
+      // One request to stop can come twice, to the process and to its group; a person's second comes later.
+      var earliest = ContinuousClock.now
+      for await _ in await UnixSignalsSequence(trapping: .sigint, .sigterm) where ContinuousClock.now >= earliest {
+        inbox.yield(.stopSignal)
+        earliest = .now + .seconds(1)
+      }
     }
     defer {
       signals.cancel()

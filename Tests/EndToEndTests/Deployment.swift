@@ -40,10 +40,12 @@ struct Deployment: Sendable {
     try outcome.get()
   }
 
-  /// One aggregated worker: the reference.
+  /// One aggregated worker, with more compute threads than the others: the reference.
   static func single(_ body: (Worker) async throws -> Void) async throws {
     let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
-    let worker = try await Worker.start(try configuration(), logger: logger)
+    var configuration = try configuration()
+    configuration.threads = ProcessInfo.processInfo.activeProcessorCount
+    let worker = try await Worker.start(configuration, logger: logger)
     let outcome: Result<Void, any Error>
     do { outcome = .success(try await body(worker)) } catch { outcome = .failure(error) }
     await worker.shutdown(grace: .seconds(1))
@@ -52,7 +54,6 @@ struct Deployment: Sendable {
 
   private static func configuration() throws -> WorkerConfiguration {
     var configuration = WorkerConfiguration(modelPath: try referenceModelPath(), servedNames: [modelName])
-    configuration.threads = ProcessInfo.processInfo.activeProcessorCount
     configuration.engine.maxModelLength = 2048
     return configuration
   }
@@ -98,7 +99,7 @@ struct Sampling: Sendable {
 }
 
 /// Asks a worker or a proxy on this host.
-func complete(port: Int, prompt: [Int32], _ sampling: Sampling, maxTokens: Int = 12) async throws -> Completion {
+func complete(port: Int, prompt: [Int32], _ sampling: Sampling, maxTokens: Int = 8) async throws -> Completion {
   var body: [String: Any] = [
     "model": Deployment.modelName, "prompt": prompt.map(Int.init), "max_tokens": maxTokens,
     "temperature": sampling.temperature, "return_token_ids": true, "ignore_eos": true,

@@ -1,5 +1,6 @@
 import Foundation
 import Synchronization
+import TestSupport
 import Testing
 
 import Launcher
@@ -12,33 +13,19 @@ struct LauncherTests {
     defer { try? FileManager.default.removeItem(atPath: logs) }
     var options = LaunchPlan.Options(
       topology: try Topology("1p1d"), modelPath: "no.gguf", servedModelNames: ["m"], threads: 1)
-    // Ports that no child listens on, and that nothing else does: the ephemeral ones a bind to port 0 gives.
-    options.decoderPort = try freePort()
-    options.prefillerPort = try freePort()
-    options.proxyPort = try freePort()
+    let ports = (0..<3).map { _ in RefusingPort() }
+    options.decoderPort = ports[0].number
+    options.prefillerPort = ports[1].number
+    options.proxyPort = ports[2].number
     let printed = Mutex("")
     let launcher = Launcher(
       .init(
         plan: LaunchPlan(options), executable: executable, host: "127.0.0.1", logDirectory: logs,
         readyTimeout: readyTimeout, grace: .seconds(5))
     ) { line in printed.withLock { $0 += line + "\n" } }
-    return (await launcher.run(), printed.withLock { $0 })
-  }
-
-  private func freePort() throws -> Int {
-    let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
-    defer { close(descriptor) }
-    var address = sockaddr_in()
-    address.sin_family = sa_family_t(AF_INET)
-    address.sin_addr.s_addr = in_addr_t(0x7f00_0001).bigEndian
-    var length = socklen_t(MemoryLayout<sockaddr_in>.size)
-    let port = withUnsafeMutablePointer(to: &address) { pointer in
-      pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { raw -> Int? in
-        guard bind(descriptor, raw, length) == 0, getsockname(descriptor, raw, &length) == 0 else { return nil }
-        return Int(in_port_t(bigEndian: pointer.pointee.sin_port))
-      }
-    }
-    return try #require(port)
+    let exitCode = await launcher.run()
+    withExtendedLifetime(ports) {}
+    return (exitCode, printed.withLock { $0 })
   }
 
   @Test func `A child that ends at once is shown with its log, and the exit code is 1`() async throws {

@@ -26,17 +26,17 @@ struct ModuleMapTests {
       ]
     ),
     ("Proxy", ["ServingAPI", "HTTPServer"]),
-    ("xpyd", ["Launcher", "ModelStore", "ModelFiles", "Worker", "Proxy"]),
+    ("xpyd", ["Launcher", "ModelStore", "ModelFiles", "Worker", "Proxy", "Engine", "KVTransfer"]),
   ]
 
   /// What a module may import of others' packages and the system; `*` is every module that is not ours.
   private static let outside: [String: Set<String>] = [
     "KVBlocks": ["Glibc"],
     "ModelFiles": ["Glibc"],
-    "Tokenization": ["Glibc"],
+    "Tokenization": ["Foundation", "Glibc"],
     "Kernels": ["Glibc", "Synchronization"],
     "Models": ["Glibc"],
-    "ServingAPI": ["Foundation", "Synchronization", "Glibc"],
+    "ServingAPI": ["Foundation", "Synchronization"],
     "Engine": ["Glibc", "Synchronization", "DequeModule", "Logging"],
     "KVTransfer": ["Glibc", "Synchronization", "Crypto", "Logging"],
   ]
@@ -70,7 +70,8 @@ struct ModuleMapTests {
   @Test(arguments: mayImport.map(\.module))
   func `Package.swift declares what a module imports of ours`(module: String) throws {
     let manifest = try String(contentsOf: Self.root.appendingPathComponent("Package.swift"), encoding: .utf8)
-    guard let start = manifest.range(of: "name: \"\(module)\"") else {
+    // The package has the executable's name, and comes first.
+    guard let start = manifest.range(of: "name: \"\(module)\"", options: .backwards) else {
       Issue.record("Package.swift has no target \(module)")
       return
     }

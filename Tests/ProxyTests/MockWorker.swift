@@ -7,6 +7,7 @@ import NIOHTTP1
 import NIOPosix
 import Proxy
 import Synchronization
+import TestSupport
 
 /// A worker in process that plays a script and records what it hears. Faults are named after the moment they strike.
 final class MockWorker: HTTPResponder {
@@ -116,11 +117,13 @@ struct Deployment: Sendable {
   let decoders: [MockWorker]
   let proxy: Proxy
 
+  /// - Parameters prefillers, decoders: nil stands for a worker that refuses connections.
   static func run(
     prefillers: [MockWorker.Script?] = [.answers], decoders: [MockWorker.Script?] = [.answers],
     configure: (inout ProxyConfiguration) -> Void = { _ in }, _ body: (Deployment) async throws -> Void
   ) async throws {
     var servers: [HTTPServer] = []
+    var refusing: [RefusingPort] = []
     var logger = Logger(label: "test")
     logger.logLevel = .critical
     func start(_ scripts: [MockWorker.Script?], _ name: String) async throws -> ([MockWorker], [WorkerAddress]) {
@@ -128,12 +131,17 @@ struct Deployment: Sendable {
       var addresses: [WorkerAddress] = []
       for (index, script) in scripts.enumerated() {
         let worker = MockWorker(script ?? .answers, name: "\(name)\(index + 1)")
+        workers.append(worker)
+        guard script != nil else {
+          let port = RefusingPort()
+          refusing.append(port)
+          addresses.append(WorkerAddress(host: "127.0.0.1", port: port.number))
+          continue
+        }
         let server = try await HTTPServer.start(
           host: "127.0.0.1", port: 0, group: .singletonMultiThreadedEventLoopGroup, logger: logger, responder: worker)
-        workers.append(worker)
         addresses.append(WorkerAddress(host: "127.0.0.1", port: server.port))
-        // nil: refuses connections.
-        if script == nil { await server.shutdown(grace: .zero) } else { servers.append(server) }
+        servers.append(server)
       }
       return (workers, addresses)
     }
@@ -155,6 +163,7 @@ struct Deployment: Sendable {
     }
     await proxy.shutdown(grace: .zero)
     for server in servers { await server.shutdown(grace: .zero) }
+    withExtendedLifetime(refusing) {}
     try outcome.get()
   }
 

@@ -1,8 +1,4 @@
-#if canImport(Glibc)
-  import Glibc
-#else
-  import Darwin
-#endif
+import Glibc
 
 /// The functions that a template finds without being handed them: Jinja's, and those of transformers.
 enum JinjaGlobal: String, CaseIterable {
