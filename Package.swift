@@ -19,6 +19,7 @@ let package = Package(
     // C, where intrinsics or a C API need it.
     .target(name: "CLinux"),
     .target(name: "CKernels", cSettings: [.unsafeFlags(["-O3"])]),
+    .target(name: "CPeaks", cSettings: [.unsafeFlags(["-O3"])]),
 
     // Bytes and numbers.
     .target(name: "KVBlocks", dependencies: ["CLinux"]),
@@ -26,6 +27,8 @@ let package = Package(
     .target(name: "ModelFiles"),
     .target(name: "Tokenization", dependencies: ["ModelFiles"]),
     .target(name: "Models", dependencies: ["ModelFiles", "KVBlocks", "Kernels"]),
+
+    .target(name: "EngineBench", dependencies: ["CPeaks", "ModelFiles", "KVBlocks", "Kernels", "Models"]),
 
     // The engine and the handoff.
     .target(
@@ -84,7 +87,7 @@ let package = Package(
     .executableTarget(
       name: "xpyd",
       dependencies: [
-        "Launcher", "ModelStore", "ModelFiles", "Worker", "Proxy", "Engine", "KVTransfer",
+        "Launcher", "ModelStore", "ModelFiles", "Worker", "Proxy", "Engine", "KVTransfer", "EngineBench",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Logging", package: "swift-log"),
         .product(name: "UnixSignals", package: "swift-service-lifecycle"),
@@ -141,6 +144,7 @@ let package = Package(
         .product(name: "NIOCore", package: "swift-nio"), .product(name: "NIOPosix", package: "swift-nio"),
         .product(name: "NIOHTTP1", package: "swift-nio"), .product(name: "Logging", package: "swift-log"),
       ]),
+    .testTarget(name: "EngineBenchTests", dependencies: ["EngineBench"]),
     .testTarget(name: "LauncherTests", dependencies: ["Launcher", "TestSupport"]),
     .testTarget(
       name: "EndToEndTests",

@@ -6,14 +6,14 @@ package struct LaunchSequence {
     /// A child answers `/health`.
     case ready(Int)
     case exited(Int)
-    /// The stage that is starting has used up its time.
-    case deadline
+    /// This stage has used up the time that it has to start.
+    case deadline(stage: Int)
     /// The user or the system asks to stop.
     case stopSignal
   }
 
   package enum Action: Equatable {
-    case start([Int])
+    case start(stage: Int, [Int])
     case announce
     /// Ask these to stop, and end them by force after the grace period.
     case stop([Int])
@@ -56,7 +56,7 @@ package struct LaunchSequence {
     switch event {
     case .ready(let child): ready(child)
     case .exited(let child): exited(child)
-    case .deadline: deadline()
+    case .deadline(let stage): deadline(stage)
     case .stopSignal: stopSignal()
     }
   }
@@ -64,7 +64,7 @@ package struct LaunchSequence {
   private mutating func start(stage: Int) -> [Action] {
     state = .starting(stage: stage, pending: Set(stages[stage]))
     alive.formUnion(stages[stage])
-    return [.start(Array(stages[stage]))]
+    return [.start(stage: stage, Array(stages[stage]))]
   }
 
   private mutating func ready(_ child: Int) -> [Action] {
@@ -91,8 +91,8 @@ package struct LaunchSequence {
     }
   }
 
-  private mutating func deadline() -> [Action] {
-    guard case .starting(_, let pending) = state else { return [] }
+  private mutating func deadline(_ stage: Int) -> [Action] {
+    guard case .starting(stage, let pending) = state else { return [] }
     return [.report(.notReady(pending.sorted()))] + stop(from: stages.count - 1, exitCode: 1)
   }
 

@@ -82,7 +82,7 @@ package actor Launcher {
   /// - Returns: The exit code, if this was the last action.
   private func perform(_ action: LaunchSequence.Action) async -> Int32? {
     switch action {
-    case .start(let stage): await start(stage)
+    case .start(let stage, let children): await start(stage, children)
     case .announce: console.up()
     case .stop(let stage): stop(stage)
     case .kill(let stage): stage.forEach { running[$0]?.kill() }
@@ -94,8 +94,8 @@ package actor Launcher {
     return nil
   }
 
-  private func start(_ stage: [Int]) async {
-    for index in stage {
+  private func start(_ stage: Int, _ indices: [Int]) async {
+    for index in indices {
       let child = children[index]
       do {
         let process = try await ChildProcess.start(
@@ -114,7 +114,7 @@ package actor Launcher {
     watches.append(
       Task {
         guard (try? await Task.sleep(for: timeout)) != nil else { return }
-        inbox.yield(.deadline)
+        inbox.yield(.deadline(stage: stage))
       })
   }
 

@@ -53,10 +53,14 @@ struct UpCommand: AsyncParsableCommand {
 
   func validate() throws {
     do { _ = try Topology(topology) } catch { throw ValidationError("\(error)") }
+    guard PortCheck.isIPv4Address(host) else {
+      throw ValidationError("--host must be an IPv4 address such as 127.0.0.1, not '\(host)'.")
+    }
     for (name, value) in [("--threads", threads ?? 1), ("--ready-timeout", readyTimeout), ("--grace", grace)]
     where value < 1 {
       throw ValidationError("\(name) must be at least 1, not \(value).")
     }
+    guard threads ?? 1 <= 1024 else { throw ValidationError("--threads must be at most 1024, not \(threads ?? 0).") }
     for (name, port) in [("--prefiller-port", prefillerPort), ("--decoder-port", decoderPort), ("--port", port)]
     where !(1...65_535 - 64).contains(port) {
       throw ValidationError("\(name) must be from 1 to 65471, not \(port).")

@@ -7,6 +7,7 @@ struct ModuleMapTests {
   private static let mayImport: [(module: String, imports: Set<String>)] = [
     ("CLinux", []),
     ("CKernels", []),
+    ("CPeaks", []),
     ("ServingAPI", []),
     ("ModelFiles", []),
     ("KVBlocks", ["CLinux"]),
@@ -16,6 +17,7 @@ struct ModuleMapTests {
     ("Launcher", []),
     ("HTTPServer", []),
     ("Models", ["ModelFiles", "KVBlocks", "Kernels"]),
+    ("EngineBench", ["CPeaks", "ModelFiles", "KVBlocks", "Kernels", "Models"]),
     ("KVTransfer", ["CLinux", "KVBlocks"]),
     ("Engine", ["Models", "KVBlocks", "KVTransfer"]),
     (
@@ -26,7 +28,7 @@ struct ModuleMapTests {
       ]
     ),
     ("Proxy", ["ServingAPI", "HTTPServer"]),
-    ("xpyd", ["Launcher", "ModelStore", "ModelFiles", "Worker", "Proxy", "Engine", "KVTransfer"]),
+    ("xpyd", ["Launcher", "ModelStore", "ModelFiles", "Worker", "Proxy", "Engine", "KVTransfer", "EngineBench"]),
   ]
 
   /// What a module may import of others' packages and the system; `*` is every module that is not ours.
