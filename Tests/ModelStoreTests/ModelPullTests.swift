@@ -126,7 +126,9 @@ import Testing
     sha256: String = "d1b3ebe4d9e6ba1a19f3bd0dbcc1e0ee3a3b0b3a4b6d4f60a3c7e3f6a1f0f0f0", hub: HubFile? = nil
   ) -> KnownModel {
     KnownModel(
-      name: "tiny", wheel: .init(package: "tiny-model", version: "1.0", member: "tiny/m.gguf", sha256: sha256), hub: hub
+      name: "tiny",
+      wheel: .init(package: "tiny-model", version: "1.0", member: "tiny/m.gguf", byteCount: 1000, sha256: sha256),
+      hub: hub
     )
   }
 
