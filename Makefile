@@ -21,7 +21,8 @@ model: build
 
 # Numeric code is 50 times slower without optimisation, so the tests run what ships.
 swift-test: model
-	$(SWIFT) test -c release
+	$(SWIFT) build -c release --build-tests
+	$(SWIFT) test -c release --skip-build
 
 # The built binary, as processes, seen through the official OpenAI client.
 conformance: model $(PYTHON_PACKAGES)/.installed
