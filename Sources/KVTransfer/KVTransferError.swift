@@ -103,7 +103,7 @@ extension KVTransferError: CustomStringConvertible {
     case .layoutMismatch(let local, let remote, let peer):
       "KV layouts differ: ours \(local), that of \(peer) \(remote). Start both with the same model file and --block-size."
     case .unauthorized(let peer):
-      "\(peer) does not know our shared secret. Start both workers with the same KV transfer secret."
+      "\(peer) does not know our shared secret. Start both workers with the same --kv-secret-file."
     default: label
     }
   }
@@ -115,7 +115,7 @@ extension KVTransferError: CustomStringConvertible {
     case .peerClosed(let peer, let during):
       "\(peer) closed the connection during \(during). See the prefiller's log."
     case .timedOut(let what, let duration):
-      "No \(what) within \(duration). See that the prefiller is not overloaded; raise the transfer timeouts if it is."
+      "No \(what) within \(duration). See that the prefiller runs and can be reached; if it is overloaded, add prefillers."
     case .corrupt(let block, let peer):
       "Block \(block) from \(peer) arrived with a wrong checksum. Check the hosts' memory and network."
     case .protocolViolation(let peer, let what):
@@ -131,9 +131,11 @@ extension KVTransferError: CustomStringConvertible {
     case .handoffTooLarge(let blocks, let limit):
       "A handoff of \(blocks) blocks; \(limit) is the most. Raise --block-size."
     case .insecureListener(let host):
-      "Will not listen for KV transfers on \(host) without a shared secret. Set one, or listen on 127.0.0.1."
+      "Will not listen for KV transfers on \(host) without a shared secret. Give one with --kv-secret-file, or listen on"
+        + " 127.0.0.1 (--side-channel-host)."
     case .cannotListen(let host, let port, let reason):
-      "Cannot listen for KV transfers on \(host):\(port): \(reason). Choose another host or port (0: any free one)."
+      "Cannot listen for KV transfers on \(host):\(port): \(reason). Give --side-channel-host the address of one network"
+        + " interface, or choose another --side-channel-port (0: any free one)."
     case .cancelled: "The pull was cancelled."
     case .closed: "The KV transport is closed."
     default: label

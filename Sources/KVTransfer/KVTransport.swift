@@ -2,8 +2,8 @@ import KVBlocks
 
 /// Moves KV blocks from the worker that computed them to the worker that decodes with them.
 ///
-/// The only order: `publish` → `pull` (by the peer) → released. A failed pull leaves the blocks published, and may
-/// be tried again until the lease runs out.
+/// The only order: `publish` → `pull` or `abandon` (by the peer) → released. A failed pull leaves the blocks published,
+/// and may be tried again until the lease runs out; a cancelled one abandons them.
 package protocol KVTransport: Sendable {
   /// Pins `blocks` under a lease and returns the ticket to them. `onRelease` is called exactly once, on any thread,
   /// when the blocks may be reused: pulled and acknowledged, withdrawn, or the lease ran out with nobody reading.
@@ -16,6 +16,10 @@ package protocol KVTransport: Sendable {
   ///   until this returns or throws.
   /// - Returns: What moved, for metrics.
   func pull(_ handoff: KVHandoff, into destination: [KVBlockID]) async throws(KVTransferError) -> KVPullReport
+
+  /// Tells the publisher that nobody will pull a handoff of its, so that it releases the blocks now and not when the
+  /// lease ends (the client left before the pull began). Returns at once and may fail unseen: the lease remains.
+  func abandon(_ handoff: KVHandoff)
 
   /// Gives a published handoff up before its lease ends (the client left). Harmless if it is gone already.
   func withdraw(_ id: KVHandoff.ID)

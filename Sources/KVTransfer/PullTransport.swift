@@ -25,7 +25,6 @@ package final class PullTransport: KVTransport {
     precondition(memory.layout == identity.layout)
     self.memory = memory
     self.identity = identity
-    advertisedHost = configuration.advertisedHost ?? configuration.listenHost
     handoffs = PublishedHandoffs(logger: logger, now: now)
     server = try TransferServer(
       ServedConnection.Context(
@@ -33,6 +32,7 @@ package final class PullTransport: KVTransport {
         incarnation: KVHandoff.ID.random().rawValue, configuration: configuration, handoffs: handoffs,
         sharedPool: configuration.transports == .tcp ? nil : SharedPool(memory), logger: logger))
     port = server.port
+    advertisedHost = server.host
     puller = Puller(memory: memory, identity: identity, configuration: configuration, logger: logger)
     guard handoffs.start() else {
       server.close()
@@ -40,7 +40,7 @@ package final class PullTransport: KVTransport {
     }
     logger.info(
       "KV transfer server listens",
-      metadata: ["host": "\(configuration.listenHost)", "port": "\(port)", "transports": "\(configuration.transports)"])
+      metadata: ["host": "\(advertisedHost)", "port": "\(port)", "transports": "\(configuration.transports)"])
   }
 
   /// Ends pulls (they throw `closed`) and connections, and releases every handoff. Blocks until all threads are gone.
@@ -78,6 +78,8 @@ package final class PullTransport: KVTransport {
   ) async throws(KVTransferError) -> KVPullReport {
     try await puller.pull(handoff, into: destination)
   }
+
+  package func abandon(_ handoff: KVHandoff) { puller.abandon(handoff) }
 
   package func withdraw(_ id: KVHandoff.ID) { handoffs.withdraw(id) }
 

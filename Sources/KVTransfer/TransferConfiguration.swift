@@ -19,11 +19,10 @@ package struct TransferConfiguration: Sendable {
     package init() {}
   }
 
+  /// One address of this host, or a name of it: peers dial what it stands for at the start.
   package var listenHost = "127.0.0.1"
   /// 0: any free port.
   package var port = 0
-  /// Where peers reach us; nil: `listenHost`, which then must be one address.
-  package var advertisedHost: String?
   /// Proved by both sides before any KV moves, and never sent. Required to listen beyond loopback.
   package var secret: String?
   package var transports = Transports.auto

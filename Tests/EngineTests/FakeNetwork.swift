@@ -123,5 +123,7 @@ struct FakeTransport: KVTransport {
     try await network.pull(handoff, into: destination, of: memory)
   }
 
+  func abandon(_ handoff: KVHandoff) { network.withdraw(handoff.id) }
+
   func withdraw(_ id: KVHandoff.ID) { network.withdraw(id) }
 }

@@ -77,6 +77,7 @@ private let transports: [TransferConfiguration.Transports] = [.shm, .tcp]
       #expect(await refusal { $0.tokens = -1 } == "tokens_mismatch")
       #expect(await refusal { $0.tokens = .max } == "destination_too_small")
       #expect(await refusal({ _ in }, room: 1) == "destination_too_small")
+      #expect(await refusal { $0.host = "localhost" } == "peer_unreachable", "a name server is asked for a ticket")
       #expect(await refusal { $0.port = 1 } == "peer_unreachable")
       #expect(await refusal { $0.port = 70_000 } == "peer_unreachable")
       #expect(await refusal { $0.port = -1 } == "peer_unreachable")

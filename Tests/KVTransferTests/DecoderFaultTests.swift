@@ -14,7 +14,7 @@ import Testing
       let log = EventLog()
       let handoff = try prefiller.publish(Array(0..<100), to: log)
       let dying = try ScriptedDecoder(to: prefiller, over: transport)
-      try play(dying, handoff, until: moment, transport)
+      try dying.play(handoff, until: moment, transport)
       dying.channel.socket.close()
       var last: String?
       repeat {
@@ -22,23 +22,6 @@ import Testing
       } while last == "already_claimed"
       #expect(last == nil && log.count == 1)
       #expect(decoder.bytes(of: blockIDs(0..<100)) == prefiller.bytes(of: blockIDs(0..<100)))
-    }
-  }
-
-  private func play(
-    _ decoder: ScriptedDecoder, _ handoff: KVHandoff, until moment: Moment, _ transport: String
-  ) throws {
-    if moment == .afterHandshake { return }
-    if moment == .afterClaim {
-      let body = ClaimBody(id: handoff.id.bytes!, wantsChecksums: true).encoded
-      return try decoder.channel.send(Frame(.claim, request: 1, body: body), testPatience)
-    }
-    #expect(try decoder.claim(handoff).kind == .claimed)
-    if moment == .afterCLAIMED || transport == "shm" { return }
-    if moment == .inMidData {
-      _ = try decoder.channel.socket.receive(1000, testPatience, for: "test")
-    } else {
-      try decoder.readBlocks(100)
     }
   }
 
@@ -111,6 +94,24 @@ import Testing
       _ = try await decoder.transport.pull(try prefiller.publish([5]), into: blockIDs([0]))
       #expect(decoder.bytes(of: blockIDs([0])) == prefiller.bytes(of: blockIDs([5])))
       #expect(decoder.transport.statistics.failuresByLabel == ["cancelled": 2])
+    }
+  }
+}
+
+extension ScriptedDecoder {
+  /// Goes on with a pull up to that moment.
+  func play(_ handoff: KVHandoff, until moment: DecoderFaultTests.Moment, _ transport: String) throws {
+    if moment == .afterHandshake { return }
+    if moment == .afterClaim {
+      let body = ClaimBody(id: handoff.id.bytes!, wantsChecksums: true).encoded
+      return try channel.send(Frame(.claim, request: 1, body: body), testPatience)
+    }
+    #expect(try claim(handoff).kind == .claimed)
+    if moment == .afterCLAIMED || transport == "shm" { return }
+    if moment == .inMidData {
+      _ = try channel.socket.receive(1000, testPatience, for: "test")
+    } else {
+      try readBlocks(100)
     }
   }
 }

@@ -101,6 +101,16 @@ import Testing
       } == "cannot_listen")
   }
 
+  @Test func `A listener on a name puts the address that it stands for into its tickets`() async throws {
+    try await withWorkers(.tcp, prefiller: { configuration, _ in configuration.listenHost = "localhost" }) {
+      prefiller, decoder in
+      let handoff = try prefiller.publish([1])
+      #expect(["127.0.0.1", "::1"].contains(handoff.host))
+      _ = try await decoder.transport.pull(handoff, into: blockIDs([2]))
+      #expect(decoder.bytes(of: blockIDs([2])) == prefiller.bytes(of: blockIDs([1])))
+    }
+  }
+
   @Test func `A port in use is named`() async throws {
     let first = try TestWorker()
     defer { first.transport.close() }

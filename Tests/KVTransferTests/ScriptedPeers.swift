@@ -11,9 +11,9 @@ final class ScriptedPrefiller: Sendable {
   private let thread = Mutex<pthread_t?>(nil)
 
   init(_ script: @escaping @Sendable (ScriptedPrefiller, FrameChannel) throws -> Void) throws {
-    let address = try SocketAddress.resolve("127.0.0.1", port: 0).get()[0]
+    let address = try SocketAddress.numeric("127.0.0.1", port: 0).get()
     listener = Socket.listen(on: address)
-    port = SocketAddress.boundPort(of: listener)
+    port = SocketAddress.bound(listener).port
     let run = Unmanaged.passRetained(Run { [self] in serve(script) })
     thread.withLock { thread in
       var started = pthread_t()

@@ -80,6 +80,13 @@ final class PeerConnection: @unchecked Sendable {
     }
   }
 
+  /// In place of a claim; nothing answers it.
+  func abandon(_ handoff: KVHandoff, _ patience: Patience) throws(KVTransferError) {
+    guard let id = handoff.id.bytes else { throw .unknownHandoff(handoff.id, peer: channel.socket.peer) }
+    lastRequest += 1
+    try channel.send(Frame(.abandon, request: lastRequest, body: AbandonBody(id: id).encoded), patience)
+  }
+
   private func receive(_ patience: Patience, for what: String) throws(KVTransferError) -> Frame {
     let frame = try channel.receive(patience, for: what)
     guard frame.request == lastRequest else { throw channel.violation("an answer to request \(frame.request)") }

@@ -15,6 +15,7 @@ final class Puller: Sendable {
   private let memory: KVMemory
   private let configuration: TransferConfiguration
   private let connections: PeerConnections
+  private let abandoner: Abandoner
   private let threads: PullThreads
   private let state = Mutex(State())
 
@@ -22,7 +23,8 @@ final class Puller: Sendable {
     self.memory = memory
     self.configuration = configuration
     connections = PeerConnections(identity, configuration, logger)
-    threads = PullThreads(limit: configuration.pullThreads)
+    abandoner = Abandoner(connections, configuration.timeouts)
+    threads = PullThreads(limit: configuration.pullThreads, name: "kv-pull")
   }
 
   /// Interrupts what is under way and returns when no thread writes into the pool any more.
@@ -33,6 +35,7 @@ final class Puller: Sendable {
     }
     for cancellation in running { cancellation.cancel(.closed) }
     threads.close()
+    abandoner.close()
     connections.closeIdle()
   }
 
@@ -44,8 +47,8 @@ final class Puller: Sendable {
     }
   }
 
-  /// See `KVTransport.pull`. On cancellation the connection is closed; this returns when nobody writes into
-  /// `destination` any more.
+  /// See `KVTransport.pull`. On cancellation the connection is closed, and the handoff abandoned over another; this
+  /// returns when nobody writes into `destination` any more.
   func pull(_ handoff: KVHandoff, into destination: [KVBlockID]) async throws(KVTransferError) -> KVPullReport {
     let cancellation = PullCancellation()
     let result = await run(handoff, destination, cancellation)
@@ -57,8 +60,11 @@ final class Puller: Sendable {
       case .failure(let error): state.failures[error.label, default: 0] += 1
       }
     }
+    if case .failure(.cancelled) = result { abandon(handoff) }
     return try result.get()
   }
+
+  func abandon(_ handoff: KVHandoff) { abandoner.abandon(handoff) }
 
   private func run(
     _ handoff: KVHandoff, _ destination: [KVBlockID], _ cancellation: PullCancellation

@@ -61,6 +61,11 @@ struct ServedConnection {
   }
 
   private func serve(_ frame: Frame) throws(KVTransferError) {
+    if frame.kind == .abandon {
+      let body = try channel.decode { () throws(WireError) in try AbandonBody(decoding: frame.body) }
+      // If its pull is still seen as under way, the blocks are free when that has ended.
+      return context.handoffs.withdraw(KVHandoff.ID(bytes: body.id))
+    }
     guard frame.kind == .claim else { throw channel.violation("\(frame.kind) in place of CLAIM") }
     let body = try channel.decode { () throws(WireError) in try ClaimBody(decoding: frame.body) }
     let id = KVHandoff.ID(bytes: body.id)

@@ -10,6 +10,8 @@ final class TransferServer: Sendable {
     var isClosed = false
   }
 
+  /// The numeric address that it listens on: what tickets name.
+  let host: String
   let port: Int
   private let context: ServedConnection.Context
   private let state = Monitor(State())
@@ -22,7 +24,7 @@ final class TransferServer: Sendable {
   init(_ context: ServedConnection.Context) throws(KVTransferError) {
     let configuration = context.configuration
     let tcp = try Self.listenTCP(configuration)
-    port = SocketAddress.boundPort(of: tcp)
+    (host, port) = SocketAddress.bound(tcp)
     var context = context
     var listeners = [tcp]
     if context.sharedPool != nil {
@@ -58,13 +60,13 @@ final class TransferServer: Sendable {
     let (host, port) = (configuration.listenHost, configuration.port)
     let address: SocketAddress
     switch SocketAddress.resolve(host, port: port) {
-    case .success(let found) where !found.isEmpty: address = found[0]
-    case .success: throw .cannotListen(host: host, port: port, reason: "the name has no address")
+    case .success(let found): address = found
     case .failure(let error): throw .cannotListen(host: host, port: port, reason: error.text)
     }
     if !address.isLoopback && configuration.secret == nil { throw .insecureListener(host: host) }
-    if address.isWildcard && configuration.advertisedHost == nil {
-      throw .cannotListen(host: host, port: port, reason: "peers cannot dial it; set the advertised host too")
+    if address.isWildcard {
+      throw .cannotListen(
+        host: host, port: port, reason: "peers dial this very address, so it must be one that leads here")
     }
     let descriptor = Socket.listen(on: address)
     guard descriptor >= 0 else {

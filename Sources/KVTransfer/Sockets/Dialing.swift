@@ -2,25 +2,17 @@ import Glibc
 
 extension Socket {
   /// Connects to a peer's transfer server.
-  /// - Parameter attach: Called with the socket before it waits, so that it can be interrupted.
+  /// - Parameters:
+  ///   - host: A numeric address.
+  ///   - attach: Called with the socket before it waits, so that it can be interrupted.
   package static func dial(
     host: String, port: Int, within limit: Duration, attach: (Socket) throws(KVTransferError) -> Void
   ) throws(KVTransferError) -> Socket {
     let peer = "\(host):\(port)"
-    let addresses: [SocketAddress]
-    switch SocketAddress.resolve(host, port: port) {
-    case .success(let found): addresses = found
+    switch SocketAddress.numeric(host, port: port) {
+    case .success(let address): return try dial(address, peer: peer, within: limit, attach: attach)
     case .failure(let error): throw .peerUnreachable(peer: peer, reason: error.text)
     }
-    var failure = KVTransferError.peerUnreachable(peer: peer, reason: "the name has no address")
-    for address in addresses {
-      do throws(KVTransferError) {
-        return try dial(address, peer: peer, within: limit, attach: attach)
-      } catch {
-        failure = error
-      }
-    }
-    throw failure
   }
 
   package static func dial(

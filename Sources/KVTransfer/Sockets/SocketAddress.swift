@@ -22,18 +22,30 @@ package struct SocketAddress: Sendable {
     }
   }
 
-  /// A numeric host never waits; a name waits for the system's resolver, which has its own time limit.
-  package static func resolve(_ host: String, port: Int) -> Result<[SocketAddress], ResolveError> {
+  /// The first address of a name, or a numeric one: for our own host, at the start. A name waits for the system's
+  /// resolver, which has its own time limit.
+  package static func resolve(_ host: String, port: Int) -> Result<SocketAddress, ResolveError> {
+    lookUp(host, port: port, flags: AI_NUMERICSERV)
+  }
+
+  /// A numeric address, as tickets have it. Never waits: what came from outside makes no thread ask a name server.
+  package static func numeric(_ host: String, port: Int) -> Result<SocketAddress, ResolveError> {
+    lookUp(host, port: port, flags: AI_NUMERICSERV | AI_NUMERICHOST)
+  }
+
+  private static func lookUp(_ host: String, port: Int, flags: Int32) -> Result<SocketAddress, ResolveError> {
     guard let port = UInt16(exactly: port) else { return .failure(ResolveError(text: "\(port) is no port")) }
     var hints = addrinfo()
     hints.ai_socktype = Int32(SOCK_STREAM.rawValue)
-    hints.ai_flags = AI_NUMERICSERV
+    hints.ai_flags = flags
     var list: UnsafeMutablePointer<addrinfo>?
     let status = getaddrinfo(host, "\(port)", &hints, &list)
-    guard status == 0, let list else { return .failure(ResolveError(text: String(cString: gai_strerror(status)))) }
+    guard status == 0, let list else {
+      let isName = flags & AI_NUMERICHOST != 0 && status == EAI_NONAME
+      return .failure(ResolveError(text: isName ? "it is no numeric address" : String(cString: gai_strerror(status))))
+    }
     defer { freeaddrinfo(list) }
-    let found = sequence(first: list, next: \.pointee.ai_next)
-    return .success(found.map { SocketAddress($0.pointee.ai_addr, $0.pointee.ai_addrlen) })
+    return .success(SocketAddress(list.pointee.ai_addr, list.pointee.ai_addrlen))
   }
 
   package struct ResolveError: Error {
@@ -64,27 +76,28 @@ package struct SocketAddress: Sendable {
 
   /// `address:port` at the other end of a connected TCP socket.
   static func peerName(of descriptor: Int32) -> String {
-    var storage = sockaddr_in6()
-    var length = socklen_t(MemoryLayout<sockaddr_in6>.size)
-    var (host, port) = ([CChar](repeating: 0, count: 64), [CChar](repeating: 0, count: 8))
-    let status = withUnsafeMutableBytes(of: &storage) { storage -> Int32 in
-      let address = storage.assumingMemoryBound(to: sockaddr.self).baseAddress!
-      guard getpeername(descriptor, address, &length) == 0 else { return -1 }
-      return getnameinfo(address, length, &host, 64, &port, 8, NI_NUMERICHOST | NI_NUMERICSERV)
-    }
-    guard status == 0 else { return "a decoder" }
-    return [host, port].map { String(decoding: $0.prefix { $0 != 0 }.map(UInt8.init), as: UTF8.self) }
-      .joined(separator: ":")
+    name(descriptor, getpeername).map { "\($0.host):\($0.port)" } ?? "a decoder"
   }
 
-  /// The port of a bound socket.
-  package static func boundPort(of descriptor: Int32) -> Int {
+  /// Where a bound TCP socket is, numeric.
+  package static func bound(_ descriptor: Int32) -> (host: String, port: Int) {
+    name(descriptor, getsockname) ?? ("", 0)
+  }
+
+  private static func name(
+    _ descriptor: Int32,
+    _ ask: (Int32, UnsafeMutablePointer<sockaddr>?, UnsafeMutablePointer<socklen_t>?) -> Int32
+  ) -> (host: String, port: Int)? {
     var storage = sockaddr_in6()
     var length = socklen_t(MemoryLayout<sockaddr_in6>.size)
-    return withUnsafeMutableBytes(of: &storage) { storage in
+    var host = [CChar](repeating: 0, count: Int(INET6_ADDRSTRLEN) + Int(IF_NAMESIZE))
+    let port = withUnsafeMutableBytes(of: &storage) { storage -> Int? in
       let address = storage.assumingMemoryBound(to: sockaddr.self).baseAddress!
-      guard getsockname(descriptor, address, &length) == 0 else { return 0 }
+      guard ask(descriptor, address, &length) == 0,
+        getnameinfo(address, length, &host, socklen_t(host.count), nil, 0, NI_NUMERICHOST) == 0
+      else { return nil }
       return Int(storage[2]) << 8 | Int(storage[3])
     }
+    return port.map { (String(decoding: host.prefix { $0 != 0 }.map(UInt8.init), as: UTF8.self), $0) }
   }
 }

@@ -1,4 +1,4 @@
-/// A few threads for pulls, started when there is work, and the queue before them.
+/// A few threads for a decoder's transfers, started when there is work, and the queue before them.
 final class PullThreads: Sendable {
   struct Job: Sendable {
     var id: UInt64
@@ -14,9 +14,14 @@ final class PullThreads: Sendable {
   }
 
   private let limit: Int
+  private let name: String
   private let state = Monitor(State())
 
-  init(limit: Int) { self.limit = max(1, limit) }
+  /// - Parameter name: Of each thread; at most 15 bytes.
+  init(limit: Int, name: String) {
+    self.limit = max(1, limit)
+    self.name = name
+  }
 
   /// Queues `run`, which a thread calls once, if not `remove`d before.
   /// - Returns: nil if closed, or if there is no thread to be had at all.
@@ -30,7 +35,7 @@ final class PullThreads: Sendable {
       return (state.nextID, needsThread)
     }
     guard let id else { return nil }
-    if needsThread, !OwnThread.start("kv-pull", { [self] in work() }) {
+    if needsThread, !OwnThread.start(name, { [self] in work() }) {
       let isAlone = state.update { state in
         state.threads -= 1
         return state.threads == 0

@@ -20,6 +20,11 @@ package struct Frame: Sendable, Equatable {
     case data = 19
     case done = 20
     case released = 21
+    // In place of a claim.
+    case abandon = 22
+
+    /// Those that came after version 1 was spoken, and that a receiver may skip.
+    var isOptional: Bool { self == .abandon }
   }
 
   package static let headerBytes = 40
@@ -49,7 +54,7 @@ package struct Frame: Sendable, Equatable {
     writer.integer(Self.magic)
     writer.integer(version)
     writer.integer(kind.rawValue)
-    writer.integer(UInt32(0))
+    writer.integer(kind.isOptional ? Self.optionalFlag : 0)
     writer.integer(UInt32(body.count))
     writer.integer(request)
     writer.integer(generation)

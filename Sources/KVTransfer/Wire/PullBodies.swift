@@ -12,6 +12,14 @@ package struct ClaimBody: Equatable {
   }
 }
 
+/// Decoder → prefiller, in place of CLAIM and without an answer: nobody will pull this handoff.
+package struct AbandonBody: Equatable {
+  /// The 16 bytes of the handoff's id.
+  package var id: [UInt8]
+
+  package init(id: [UInt8]) { self.id = id }
+}
+
 /// Prefiller → decoder: it is yours while this connection lives.
 package struct ClaimedBody: Equatable {
   package var tokens: UInt64
@@ -55,6 +63,16 @@ extension ClaimBody {
     var reader = ByteReader(bytes)
     id = Array(try reader.raw(Self.idBytes))
     wantsChecksums = try reader.integer(UInt8.self) != 0
+    try reader.end()
+  }
+}
+
+extension AbandonBody {
+  package var encoded: [UInt8] { id }
+
+  package init(decoding bytes: [UInt8]) throws(WireError) {
+    var reader = ByteReader(bytes)
+    id = Array(try reader.raw(ClaimBody.idBytes))
     try reader.end()
   }
 }
