@@ -17,7 +17,6 @@ final class HTTPConnection: ChannelInboundHandler {
     case closed
   }
 
-  private static let lingerTime = TimeAmount.seconds(2)
   private let limits: HTTPLimits
   private let responder: any HTTPResponder
   private var parser: HTTPRequestParser
@@ -201,9 +200,13 @@ final class HTTPConnection: ChannelInboundHandler {
     flush()
     pauseReading(false)
     guard let context else { return }
-    timer?.clear()
+    // The bytes that wait may be too few to make the channel unwritable: the stall timer does not watch them.
+    timer?.set(.now() + limits.stallTime)
     let sent = context.eventLoop.makePromise(of: Void.self)
-    sent.futureResult.assumeIsolatedUnsafeUnchecked().whenComplete { _ in self.timer?.set(.now() + Self.lingerTime) }
+    sent.futureResult.assumeIsolatedUnsafeUnchecked().whenComplete { _ in
+      guard case .lingering = self.state else { return }
+      self.timer?.set(.now() + self.limits.lingerTime)
+    }
     context.close(mode: .output, promise: sent)
   }
 

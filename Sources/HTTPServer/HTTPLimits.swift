@@ -12,8 +12,10 @@ package struct HTTPLimits: Sendable {
   package var bodyTime: TimeAmount = .seconds(60)
   /// Between two requests of a connection, and before its first.
   package var idleTime: TimeAmount = .seconds(75)
-  /// How long a client may leave a full send buffer unread.
+  /// How long a client may leave a full send buffer, or the end of its last response, unread.
   package var stallTime: TimeAmount = .seconds(120)
+  /// From the last response's last byte to the end of the connection, if the client does not close it.
+  package var lingerTime: TimeAmount = .seconds(2)
 
   package init() {}
 }

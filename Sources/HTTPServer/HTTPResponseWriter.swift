@@ -99,11 +99,6 @@ package final class HTTPResponseWriter: @unchecked Sendable {
   /// `body` runs each time the send buffer has drained. One handler; the last set stays.
   package func onWritable(_ body: @escaping @Sendable () -> Void) { writableHandler = body }
 
-  /// The head has gone out, so the status cannot change any more.
-  package var hasStarted: Bool {
-    if case .awaitingHead = state { false } else { true }
-  }
-
   func becameWritable() {
     let waiters = writableWaiters
     writableWaiters = []
@@ -206,16 +201,22 @@ package struct HTTPClientGone: Error, CustomStringConvertible {
 
 extension ByteBuffer {
   /// Status line and fields without the empty line. Framing fields of `headers` that are the server's are left out, and
-  /// a control byte in a value becomes a space, so that no value can begin a new line.
+  /// a control byte in a value becomes a space, so that no value can begin a new line. `Date` is added if it is missing;
+  /// a response that is passed on has its origin's.
   mutating func writeResponseHead(_ status: HTTPResponseStatus, _ headers: HTTPHeaders) {
     writeStaticString("HTTP/1.1 ")
     writeString(String(status.code))
     writeStaticString(" ")
     writeString(status.reasonPhrase)
     writeStaticString("\r\n")
+    var hasDate = false
     for (name, value) in headers {
-      let lowercased = name.lowercased()
-      if lowercased == "transfer-encoding" || lowercased == "connection" { continue }
+      switch name.utf8.count {
+      case 4 where name.lowercased() == "date": hasDate = true
+      case 10 where name.lowercased() == "connection": continue
+      case 17 where name.lowercased() == "transfer-encoding": continue
+      default: break
+      }
       writeString(name)
       writeStaticString(": ")
       if value.utf8.allSatisfy({ $0.isFieldByte }) {
@@ -225,5 +226,6 @@ extension ByteBuffer {
       }
       writeStaticString("\r\n")
     }
+    if !hasDate { writeString(HTTPDate.line) }
   }
 }

@@ -4,30 +4,26 @@ import Synchronization
 
 /// A TCP client that sends any bytes and waits for what comes back. A wait ends after ten seconds at the latest.
 package final class RawClient: Sendable {
-  private struct State {
-    var bytes: [UInt8] = []
-    var isClosed = false
-    var waiter: (isDone: (@Sendable (String) -> Bool)?, continuation: CheckedContinuation<Void, Never>)?
-  }
-
-  private let state = Mutex(State())
+  private let inbox: Inbox
   private let channel: any Channel
 
-  private init(channel: any Channel) { self.channel = channel }
+  private init(inbox: Inbox, channel: any Channel) {
+    self.inbox = inbox
+    self.channel = channel
+  }
 
   package static func connect(_ port: Int, receiveBuffer: Int? = nil) async throws -> RawClient {
+    let inbox = Inbox()
     var bootstrap = ClientBootstrap(group: .singletonMultiThreadedEventLoopGroup)
       .channelOption(.tcpOption(.tcp_nodelay), value: 1)
+      .channelInitializer { channel in
+        channel.eventLoop.makeCompletedFuture { try channel.pipeline.syncOperations.addHandler(inbox) }
+      }
     if let receiveBuffer {
       bootstrap = bootstrap.channelOption(.socketOption(.so_rcvbuf), value: .init(receiveBuffer))
         .channelOption(.autoRead, value: false)
     }
-    let channel = try await bootstrap.connect(host: "127.0.0.1", port: port).get()
-    let client = RawClient(channel: channel)
-    try await channel.eventLoop.submit {
-      try channel.pipeline.syncOperations.addHandler(Collector(client: client))
-    }.get()
-    return client
+    return RawClient(inbox: inbox, channel: try await bootstrap.connect(host: "127.0.0.1", port: port).get())
   }
 
   package func send(_ bytes: some Sequence<UInt8>) { channel.writeAndFlush(ByteBuffer(bytes: bytes), promise: nil) }
@@ -38,24 +34,45 @@ package final class RawClient: Sendable {
 
   package func close() { channel.close(promise: nil) }
 
-  package var text: String { String(decoding: state.withLock { $0.bytes }, as: UTF8.self) }
+  package var text: String { inbox.text }
 
-  package var isClosed: Bool { state.withLock { $0.isClosed } }
+  package var isClosed: Bool { inbox.isClosed }
 
   /// Everything received so far, once `isDone` says so or the peer has closed.
   package func receive(until isDone: (@Sendable (String) -> Bool)?) async -> String {
-    let timeout = channel.eventLoop.scheduleTask(in: .seconds(10)) { self.wake(force: true) }
-    await withCheckedContinuation { continuation in
-      state.withLock { $0.waiter = (isDone, continuation) }
-      wake(force: false)
-    }
+    let timeout = channel.eventLoop.scheduleTask(in: .seconds(10)) { [inbox] in inbox.wake(force: true) }
+    await inbox.wait(until: isDone)
     timeout.cancel()
     return text
   }
 
   package func receiveAll() async -> String { await receive(until: nil) }
+}
 
-  private func wake(force: Bool) {
+/// What has come, and who waits for more. A `Mutex` guards it.
+private final class Inbox: ChannelInboundHandler, Sendable {
+  typealias InboundIn = ByteBuffer
+
+  private struct State {
+    var bytes: [UInt8] = []
+    var isClosed = false
+    var waiter: (isDone: (@Sendable (String) -> Bool)?, continuation: CheckedContinuation<Void, Never>)?
+  }
+
+  private let state = Mutex(State())
+
+  var text: String { String(decoding: state.withLock { $0.bytes }, as: UTF8.self) }
+
+  var isClosed: Bool { state.withLock { $0.isClosed } }
+
+  func wait(until isDone: (@Sendable (String) -> Bool)?) async {
+    await withCheckedContinuation { continuation in
+      state.withLock { $0.waiter = (isDone, continuation) }
+      wake(force: false)
+    }
+  }
+
+  func wake(force: Bool) {
     let continuation = state.withLock { state -> CheckedContinuation<Void, Never>? in
       guard let waiter = state.waiter else { return nil }
       let isDone = waiter.isDone?(String(decoding: state.bytes, as: UTF8.self)) ?? false
@@ -66,27 +83,15 @@ package final class RawClient: Sendable {
     continuation?.resume()
   }
 
-  fileprivate func received(_ bytes: ByteBuffer) {
-    state.withLock { $0.bytes.append(contentsOf: bytes.readableBytesView) }
+  func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+    state.withLock { $0.bytes.append(contentsOf: unwrapInboundIn(data).readableBytesView) }
     wake(force: false)
   }
 
-  fileprivate func closed() {
+  func channelInactive(context: ChannelHandlerContext) {
     state.withLock { $0.isClosed = true }
     wake(force: false)
   }
-}
-
-// SAFETY: stateless but for the Sendable client.
-private final class Collector: ChannelInboundHandler, Sendable {
-  typealias InboundIn = ByteBuffer
-  private let client: RawClient
-
-  init(client: RawClient) { self.client = client }
-
-  func channelRead(context: ChannelHandlerContext, data: NIOAny) { client.received(unwrapInboundIn(data)) }
-
-  func channelInactive(context: ChannelHandlerContext) { client.closed() }
 
   func errorCaught(context: ChannelHandlerContext, error: any Error) { context.close(promise: nil) }
 }

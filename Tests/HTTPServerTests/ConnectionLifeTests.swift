@@ -1,0 +1,123 @@
+import Foundation
+import HTTPServer
+import HTTPTestSupport
+import NIOCore
+import NIOHTTP1
+import Testing
+
+/// Begins a stream and leaves the rest to the test.
+private final class Streamer: HTTPResponder {
+  let writers = Log<HTTPResponseWriter>()
+  let clientsGone = Log<Void>()
+  private let first: ByteBuffer
+
+  init(first: ByteBuffer) { self.first = first }
+
+  func respond(to request: HTTPRequest, writer: HTTPResponseWriter) {
+    writer.onClientGone { self.clientsGone.add(()) }
+    writer.start(.ok)
+    writer.write(first)
+    writers.add(writer)
+  }
+}
+
+private let request = "GET /a HTTP/1.1\r\nHost: h\r\n\r\n"
+private let lastRequest = "GET /a HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n"
+
+@Suite(.timeLimit(.minutes(1))) struct ConnectionLifeTests {
+  @Test(arguments: ["", request])
+  func `A connection that idles, before its first request or after it, is closed`(sent: String) async throws {
+    var limits = HTTPLimits()
+    limits.idleTime = .milliseconds(500)
+    try await withServer(Recorder(), limits: limits) { server in
+      let client = try await RawClient.connect(server.port)
+      client.send(sent)
+      let answer = await client.receiveAll()
+      #expect(client.isClosed && answer.hasPrefix(sent.isEmpty ? "" : "HTTP/1.1 200 "))
+    }
+  }
+
+  @Test func `A client that leaves a full send buffer unread is cut off`() async throws {
+    var limits = HTTPLimits()
+    limits.stallTime = .milliseconds(20)
+    let streamer = Streamer(first: ByteBuffer(repeating: 0, count: 64 << 20))
+    try await withServer(streamer, limits: limits) { server in
+      let client = try await RawClient.connect(server.port, receiveBuffer: 64 * 1024)
+      client.send(request)
+      await streamer.clientsGone.wait(for: 1)
+    }
+  }
+
+  @Test func `A client that stays after the last response is cut off`() async throws {
+    var limits = HTTPLimits()
+    limits.lingerTime = .milliseconds(20)
+    let recorder = Recorder()
+    try await withServer(recorder, limits: limits) { server in
+      // It reads nothing, so it does not see the end either.
+      let client = try await RawClient.connect(server.port, receiveBuffer: 64 * 1024)
+      client.send(lastRequest)
+      await recorder.requests.wait(for: 1)
+      await server.shutdown(grace: .seconds(3600))
+      client.close()
+    }
+  }
+
+  @Test func `A shutdown lets a running stream finish, and closes idle connections at once`() async throws {
+    let streamer = Streamer(first: ByteBuffer(string: "first"))
+    try await withServer(streamer) { server in
+      let idle = try await RawClient.connect(server.port)
+      let client = try await RawClient.connect(server.port)
+      client.send(request)
+      await streamer.writers.wait(for: 1)
+      async let isDown: Void = server.shutdown(grace: .seconds(3600))
+      _ = await idle.receiveAll()
+      #expect(idle.isClosed && !client.isClosed)
+      let writer = streamer.writers.entries[0]
+      writer.write(ByteBuffer(string: "last"))
+      writer.end()
+      let answer = await client.receiveAll()
+      #expect(answer.contains("first") && answer.hasSuffix("4\r\nlast\r\n0\r\n\r\n"))
+      await isDown
+    }
+  }
+
+  @Test func `A stream that outlasts the grace is cut`() async throws {
+    let streamer = Streamer(first: ByteBuffer(string: "first"))
+    try await withServer(streamer) { server in
+      let client = try await RawClient.connect(server.port)
+      client.send(request)
+      await streamer.writers.wait(for: 1)
+      await server.shutdown(grace: .milliseconds(1))
+      #expect(streamer.clientsGone.entries.count == 1)
+    }
+  }
+
+  @Test func `A response tells the date, or passes its origin's on`() async throws {
+    let formatter = DateFormatter()
+    formatter.locale = Locale(identifier: "en_US_POSIX")
+    formatter.timeZone = TimeZone(identifier: "GMT")
+    formatter.dateFormat = "EEE, dd MMM yyyy HH:mm:ss 'GMT'"
+    try await withServer(Recorder()) { server in
+      let before = Date.now.timeIntervalSince1970.rounded(.down)
+      let client = try await RawClient.connect(server.port)
+      client.send(lastRequest)
+      let answer = await client.receiveAll()
+      let line = try #require(answer.firstMatch(of: /\r\ndate: ([^\r]*)\r\n/))
+      let date = try #require(formatter.date(from: String(line.output.1))).timeIntervalSince1970
+      #expect((before...Date.now.timeIntervalSince1970).contains(date))
+    }
+    try await withServer(Forwarder()) { server in
+      let client = try await RawClient.connect(server.port)
+      client.send(lastRequest)
+      let answer = await client.receiveAll()
+      #expect(answer.lowercased().components(separatedBy: "date: ").count == 2)
+      #expect(answer.contains("Date: Sun, 06 Nov 1994 08:49:37 GMT\r\n"))
+    }
+  }
+}
+
+private struct Forwarder: HTTPResponder {
+  func respond(to request: HTTPRequest, writer: HTTPResponseWriter) {
+    writer.send(.ok, headers: ["Date": "Sun, 06 Nov 1994 08:49:37 GMT"])
+  }
+}
