@@ -59,7 +59,7 @@ package struct ProxyDeadlines: Sendable {
 package struct HealthCheckSettings: Sendable {
   package var interval = Duration.seconds(2)
   package var timeout = Duration.seconds(3)
-  /// Checks in a row that must go unanswered before a worker counts as unresponsive.
+  /// Checks in a row that must fail before a worker counts as unhealthy.
   package var failures = 3
 
   package init() {}

@@ -16,23 +16,17 @@ final class ProxyContext: Sendable {
     self.configuration = configuration
     self.logger = logger
     prefillers = WorkerPool(role: .prefill, addresses: configuration.prefillers, policy: RoundRobin())
-    decoders = WorkerPool(role: .decode, addresses: configuration.decoders, policy: RoundRobin())
+    decoders = WorkerPool(
+      role: .decode, addresses: configuration.decoders,
+      policy: RoundRobin(after: configuration.prefillers.count))
     handoff = configuration.handoff.handoff
     metrics = ProxyMetrics(prefillers: prefillers.workers, decoders: decoders.workers)
     statistics = TTFTStatistics(prefillers: configuration.prefillers.count)
   }
 
-  /// The rotation numbers of the next request.
-  func nextShapes() -> (prefill: RequestShape, decode: RequestShape) {
-    let sequence = rotation.next()
-    let decode = RoundRobin.decodeSequence(
-      sequence, prefillers: prefillers.workers.count, decoders: decoders.workers.count)
-    return (RequestShape(sequence: sequence), RequestShape(sequence: decode))
-  }
-
   /// Books what a leg's fault says of its worker, and logs a change.
   func book(_ fault: LegFault, of worker: Worker, now: NIODeadline) {
-    metrics.retried(worker.role, fault)
+    metrics.legFailed(worker.role, fault)
     guard let workerFault = fault.workerFault else { return }
     logChange(of: worker, worker.updateHealth { $0.legFailed(workerFault, now: now) })
   }

@@ -6,10 +6,12 @@ import ServingAPI
 /// Routes a client's request: to a `RequestExchange`, or to what the proxy answers itself.
 final class ProxyResponder: HTTPResponder {
   private let context: ProxyContext
+  private let apiKeys: APIKeys
   private let loops: [ObjectIdentifier: ProxyLoop]
 
   init(context: ProxyContext, loops: [ProxyLoop]) {
     self.context = context
+    apiKeys = APIKeys(context.configuration.clientKeys)
     self.loops = Dictionary(uniqueKeysWithValues: loops.map { (ObjectIdentifier($0.eventLoop), $0) })
   }
 
@@ -18,7 +20,9 @@ final class ProxyResponder: HTTPResponder {
     guard let endpoint = Endpoint(path: request.path) else { return writer.send(.unknownPath(request.path)) }
     let isAllowed = request.method.rawValue == endpoint.method || (endpoint.method == "GET" && request.method == .HEAD)
     guard isAllowed else { return writer.send(.methodNotAllowed(endpoint.method)) }
-    guard !endpoint.needsKey || isAuthorized(request) else { return writer.send(.unauthorized) }
+    guard !endpoint.needsKey || apiKeys.accept(authorization: request.headers.first(name: "authorization")) else {
+      return writer.send(.unauthorized)
+    }
     switch endpoint {
     case .completions, .chat: generate(request, endpoint, writer, loop)
     case .tokenize, .detokenize:
@@ -49,20 +53,6 @@ final class ProxyResponder: HTTPResponder {
     let missing = context.missingRoles
     if missing.isEmpty { return writer.send(.ok) }
     writer.send(.overloaded("No \(missing.joined(separator: " and no ")) is up.", retryAfter: 1))
-  }
-
-  /// Takes the same time for every wrong key of a length.
-  private func isAuthorized(_ request: HTTPRequest) -> Bool {
-    guard !context.configuration.clientKeys.isEmpty else { return true }
-    let given = Array((request.headers.first(name: "authorization") ?? "").utf8)
-    var isKnown = false
-    for key in context.configuration.clientKeys {
-      let expected = Array("Bearer \(key)".utf8)
-      guard given.count == expected.count else { continue }
-      let difference = zip(given, expected).reduce(UInt8(0)) { $0 | ($1.0 ^ $1.1) }
-      if difference == 0 { isKnown = true }
-    }
-    return isKnown
   }
 }
 

@@ -95,6 +95,51 @@ private func short(_ configuration: inout ProxyConfiguration) {
     }
   }
 
+  @Test func `A decoder that refuses the connection leaves the handoff to the next one`() async throws {
+    try await Deployment.run(decoders: [nil, .answers]) { deployment in
+      for _ in 0..<2 { _ = try await deployment.post(plain) }
+      #expect(deployment.decoders[1].bodies.count == 2)
+      #expect(deployment.decoders[1].bodies.allSatisfy { $0.contains(MockWorker.handoff) })
+    }
+  }
+
+  @Test func `A decoder that stalls on a handoff is booked and left alone`() async throws {
+    try await Deployment.run(decoders: [.hangsBeforeHead, .answers], configure: short) { deployment in
+      _ = try await deployment.post(streamed)
+      let metrics = try await deployment.get("/metrics").body
+      #expect(metrics.contains(#"leg_failures_total{role="decode",error_type="deadline_first_token"} 1"#))
+      #expect(metrics.contains(#"worker_up{role="decode",worker="decoder1"} 0"#))
+      #expect(metrics.contains(#"proxy_fallbacks_total{reason="handoff_failed"} 1"#))
+    }
+  }
+
+  @Test func `An answer that breaks off in its body counts once, and not as the client's leaving`() async throws {
+    try await Deployment.run(decoders: [.breaksOffInLargeBody]) { deployment in
+      let client = try await deployment.client()
+      client.send(Deployment.request(plain))
+      let answer = await client.receiveAll()
+      #expect(answer.hasPrefix("HTTP/1.1 200 OK") && client.isClosed)
+      let metrics = try await deployment.get("/metrics").body
+      #expect(metrics.contains(#"requests_total{endpoint="completions",outcome="broken"} 1"#))
+      #expect(metrics.contains(#"requests_total{endpoint="completions",outcome="client_gone"} 0"#))
+    }
+  }
+
+  @Test(
+    arguments: [
+      (nil, "No decoder can be reached: ADDRESS refused the connection. Start it, or see its log."),
+      (.closesBeforeHead, "No decoder gave an answer: ADDRESS closed the connection before its answer was complete."),
+      (.status(500), "No decoder gave an answer: ADDRESS answered with status 500. See its log."),
+      (.hangsBeforeHead, "No decoder answered in time: ADDRESS sent no first token in time."),
+    ] as [(MockWorker.Script?, String)])
+  func `An error names the role, the worker and what it did`(fault: MockWorker.Script?, text: String) async throws {
+    try await Deployment.run(decoders: [fault], configure: short) { deployment in
+      let answer = try await deployment.post(streamed)
+      let message = text.replacing("ADDRESS", with: "\(deployment.decoderAddresses[0])")
+      #expect(answer.body.contains(message), "\(answer.body)")
+    }
+  }
+
   @Test(
     arguments: [
       (nil, 503), (.closesBeforeHead, 502), (.status(500), 502), (.status(503), 503), (.status(429), 429),
@@ -175,6 +220,52 @@ private func short(_ configuration: inout ProxyConfiguration) {
       let got8 = try await deployment.get("/health")
       #expect(got8.head.hasPrefix("HTTP/1.1 200"))
     }
+  }
+
+  @Test func `Health checks take out a worker that hangs, and bring it back when it answers`() async throws {
+    try await Deployment.run(
+      decoders: [.answers, .answers],
+      configure: {
+        $0.healthCheck.interval = .milliseconds(10)
+        $0.healthCheck.timeout = .milliseconds(300)
+        $0.healthCheck.failures = 2
+      }
+    ) { deployment in
+      let decoder = deployment.decoders[0]
+      decoder.play(.hangsBeforeHead, isDeaf: true)
+      // Deadlines are minutes away: only the checks can free the request that hangs.
+      while decoder.bodies.isEmpty {
+        let answer = try await deployment.post(plain)
+        #expect(answer.body.contains(#""text":"d2""#))
+      }
+      let stats = try await deployment.get("/stats").body
+      #expect(stats.contains(#""fault":"unhealthy""#))
+      decoder.play(.answers)
+      while decoder.bodies.count == 1 { _ = try await deployment.post(plain) }
+      let answer = try await deployment.get("/metrics").body
+      #expect(answer.contains(#"worker_up{role="decode",worker="decoder1"} 1"#))
+    }
+  }
+
+  @Test func `A kept connection that its worker closes costs no attempt`() async throws {
+    let raw = RawWorker(closes: .onNextRequest)
+    let port = try await raw.start()
+    raw.answer(with: Array("HTTP/1.1 200 OK\r\ncontent-length: 14\r\n\r\n{\"text\":\"raw\"}".utf8))
+    try await Deployment.run(configure: {
+      $0.decoders = [WorkerAddress(host: "127.0.0.1", port: port)]
+      $0.deadlines.keepAlive = .seconds(60)
+      $0.attemptsPerLeg = 1
+      $0.handoff = .none
+    }) { deployment in
+      for _ in 0..<5 {
+        let answer = try await deployment.post(plain)
+        #expect(answer.body == #"{"text":"raw"}"#)
+      }
+      #expect(raw.requestsUnanswered.entries.count >= 4)
+      let stats = try await deployment.get("/stats").body
+      #expect(stats.contains(#""decode":{}"#))
+    }
+    await raw.stop()
   }
 
   @Test func `300 mutated answers neither crash nor hang the proxy`() async throws {

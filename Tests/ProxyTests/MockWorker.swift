@@ -17,6 +17,8 @@ final class MockWorker: HTTPResponder {
     case closesBeforeHead
     case status(Int)
     case breaksOffInBody
+    /// After more than the proxy holds back.
+    case breaksOffInLargeBody
     case streamsErrorFirst
     case breaksOffAfterFirstEvent
     case hangsAfterFirstEvent
@@ -33,6 +35,8 @@ final class MockWorker: HTTPResponder {
   /// Chunks of a flood that were written so far.
   let flooded = Log<Int>()
   private let script: Mutex<Script>
+  /// Whether `/health` goes unanswered.
+  private let isDeaf = Mutex(false)
   private let name: String
 
   init(_ script: Script, name: String = "w") {
@@ -40,12 +44,18 @@ final class MockWorker: HTTPResponder {
     self.name = name
   }
 
-  func play(_ script: Script) { self.script.withLock { $0 = script } }
+  func play(_ script: Script, isDeaf: Bool = false) {
+    self.script.withLock { $0 = script }
+    self.isDeaf.withLock { $0 = isDeaf }
+  }
 
   var bodies: [String] { requests.entries.map { String(buffer: $0.body) } }
 
   func respond(to request: HTTPRequest, writer: HTTPResponseWriter) {
-    if request.path == "/health" { return writer.send(.ok) }
+    if request.path == "/health" {
+      if !isDeaf.withLock({ $0 }) { writer.send(.ok) }
+      return
+    }
     if request.path == "/v1/models" {
       return writer.send(
         .ok, body: ByteBuffer(string: #"{"object":"list","data":[{"id":"m","x":1},{"id":"\#(name)"}]}"#))
@@ -66,6 +76,7 @@ final class MockWorker: HTTPResponder {
       writer.start(.ok, headers: ["content-length": "100"])
       writer.write(ByteBuffer(string: "{"))
       breakOff(writer)
+    case .breaksOffInLargeBody: Task { await breakOffLarge(writer) }
     case .streamsErrorFirst:
       stream([#"data: {"error": {"message":"no KV","code":500}}\#n\#n"#, "data: [DONE]\n\n"], writer)
     case .breaksOffAfterFirstEvent:
@@ -100,6 +111,13 @@ final class MockWorker: HTTPResponder {
     writer.eventLoop.execute { writer.eventLoop.execute { writer.abort() } }
   }
 
+  private func breakOffLarge(_ writer: HTTPResponseWriter) async {
+    writer.start(.ok, headers: ["content-type": "application/json", "content-length": "1000000"])
+    // Comes back when most of it has left.
+    try? await writer.writeAndWait(ByteBuffer(repeating: UInt8(ascii: " "), count: 600_000))
+    writer.abort()
+  }
+
   private func flood(_ chunks: Int, _ writer: HTTPResponseWriter) async {
     writer.start(.ok, headers: ["content-type": "text/event-stream"])
     let chunk = ByteBuffer(string: "data: " + String(repeating: "x", count: 65_528) + "\n\n")
@@ -115,6 +133,7 @@ final class MockWorker: HTTPResponder {
 struct Deployment: Sendable {
   let prefillers: [MockWorker]
   let decoders: [MockWorker]
+  let decoderAddresses: [WorkerAddress]
   let proxy: Proxy
 
   /// - Parameters prefillers, decoders: nil stands for a worker that refuses connections.
@@ -157,7 +176,9 @@ struct Deployment: Sendable {
     let proxy = try await Proxy.start(configuration, logger: logger)
     let outcome: Result<Void, any Error>
     do {
-      outcome = .success(try await body(Deployment(prefillers: prefillers, decoders: decoders, proxy: proxy)))
+      let deployment = Deployment(
+        prefillers: prefillers, decoders: decoders, decoderAddresses: decodeAddresses, proxy: proxy)
+      outcome = .success(try await body(deployment))
     } catch {
       outcome = .failure(error)
     }

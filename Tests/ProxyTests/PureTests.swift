@@ -1,3 +1,5 @@
+import HTTPTestSupport
+import NIOCore
 import Proxy
 import Testing
 
@@ -33,16 +35,38 @@ import Testing
 @Suite struct RoundRobinTests {
   @Test(arguments: [(1, 1), (2, 2), (3, 2), (2, 4), (6, 4)])
   func `Over P·D requests every pair comes once`(prefillers: Int, decoders: Int) {
-    var pairs: [String: Int] = [:]
+    var pairs: Set<[Int?]> = []
     for number in 0..<(prefillers * decoders) {
-      let decode = RoundRobin.decodeSequence(number, prefillers: prefillers, decoders: decoders)
-      pairs["\(number % prefillers) \(decode % decoders)", default: 0] += 1
+      let prefill = Self.pick(RoundRobin(), of: prefillers, number)
+      pairs.insert([prefill, Self.pick(RoundRobin(after: prefillers), of: decoders, number)])
     }
     #expect(pairs.count == prefillers * decoders)
+  }
+
+  @Test func `Nobody is picked of nobody, and the last sequence number is as good as any`() {
+    #expect(Self.pick(RoundRobin(), of: 0, 1) == nil)
+    #expect(Self.pick(RoundRobin(after: 2), of: 0, 1) == nil)
+    #expect(Self.pick(RoundRobin(after: 1), of: 1, .max) == 0)
+  }
+
+  private static func pick(_ policy: RoundRobin, of count: Int, _ sequence: Int) -> Int? {
+    var dice = TestDice(seed: 1)
+    let loads = Array(repeating: WorkerLoad(running: 0), count: count)
+    return policy.pick(from: loads, for: RequestShape(sequence: sequence), using: &dice)
   }
 }
 
 @Suite struct TTFTReportTests {
+  @Test func `Statistics are made anew once a second at most`() {
+    let statistics = TTFTStatistics(prefillers: 1)
+    let start = NIODeadline.now()
+    statistics.add(1, prefiller: 0)
+    #expect(statistics.report(now: start).requests == 1)
+    statistics.add(1, prefiller: 0)
+    #expect(statistics.report(now: start + .milliseconds(999)).requests == 1)
+    #expect(statistics.report(now: start + .seconds(1)).requests == 2)
+  }
+
   @Test func `The block is the example's to the byte`() {
     let report = TTFTReport(requests: 20, milliseconds: [[40.1, 38.1, 48.78], [41.5, 52.21, 37.7], []])
     #expect(

@@ -1,11 +1,19 @@
+import HTTPTestSupport
 import NIOCore
 import NIOPosix
 import Synchronization
 
-/// A worker that answers any request with given bytes, and closes the connection.
+/// A worker that answers any request with given bytes, and closes the connection: with its answer, or, to lose the race
+/// of an idle connection's end, without a word when the next request comes.
 final class RawWorker: Sendable {
+  enum Close: Sendable { case withAnswer, onNextRequest }
+
+  let requestsUnanswered = Log<Void>()
+  fileprivate let close: Close
   private let bytes = Mutex<[UInt8]>([])
   private let listener = Mutex<(any Channel)?>(nil)
+
+  init(closes close: Close = .withAnswer) { self.close = close }
 
   func start() async throws -> Int {
     let channel = try await ServerBootstrap(group: .singletonMultiThreadedEventLoopGroup)
@@ -28,13 +36,21 @@ private final class Answerer: ChannelInboundHandler {
   typealias InboundIn = ByteBuffer
   typealias OutboundOut = ByteBuffer
   private let worker: RawWorker
+  private var request = ""
+  private var hasAnswered = false
 
   init(worker: RawWorker) { self.worker = worker }
 
   func channelRead(context: ChannelHandlerContext, data: NIOAny) {
-    let bytes = ByteBuffer(bytes: worker.answer)
-    context.writeAndFlush(wrapOutboundOut(bytes)).assumeIsolatedUnsafeUnchecked().whenComplete { _ in
-      context.close(promise: nil)
+    if hasAnswered {
+      worker.requestsUnanswered.add(())
+      return context.close(promise: nil)
     }
+    request += String(buffer: unwrapInboundIn(data))
+    guard request.hasSuffix("}") || (request.hasPrefix("GET") && request.hasSuffix("\r\n\r\n")) else { return }
+    hasAnswered = true
+    let sent = context.writeAndFlush(wrapOutboundOut(ByteBuffer(bytes: worker.answer)))
+    guard worker.close == .withAnswer else { return }
+    sent.assumeIsolatedUnsafeUnchecked().whenComplete { _ in context.close(promise: nil) }
   }
 }

@@ -1,21 +1,20 @@
 /// Each worker in turn.
 package struct RoundRobin: RoutingPolicy {
-  package init() {}
+  private let partners: Int
 
+  /// - Parameter partners: How many workers the request's other leg takes in turn; 0 if that is no matter.
+  package init(after partners: Int = 0) { self.partners = partners }
+
+  /// Two rotations in step would meet in lcm(P, D) of the P·D pairs only. Each time that all of these had their turn the
+  /// one that runs after the other skips a worker, so that every pair comes and both stay fair.
   package func pick(
     from loads: [WorkerLoad], for request: RequestShape, using rng: inout some RandomNumberGenerator
   ) -> Int? {
-    loads.isEmpty ? nil : request.sequence % loads.count
-  }
-
-  /// The decode rotation's number of the request whose prefill rotation's number is `sequence`.
-  ///
-  /// Two rotations in step would meet in lcm(P, D) of the P·D pairs only. Each time that all of these had their turn the
-  /// decoders' rotation skips one, so that every pair comes and both stay fair.
-  package static func decodeSequence(_ sequence: Int, prefillers: Int, decoders: Int) -> Int {
-    guard prefillers > 0, decoders > 0 else { return sequence }
-    var (divisor, rest) = (prefillers, decoders)
+    guard !loads.isEmpty else { return nil }
+    guard partners > 0 else { return request.sequence % loads.count }
+    var (divisor, rest) = (partners, loads.count)
     while rest != 0 { (divisor, rest) = (rest, divisor % rest) }
-    return sequence + sequence / (prefillers / divisor * decoders)
+    let skips = request.sequence / (partners / divisor * loads.count)
+    return (request.sequence % loads.count + skips % loads.count) % loads.count
   }
 }

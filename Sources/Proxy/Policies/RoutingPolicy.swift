@@ -2,12 +2,16 @@
 package struct WorkerLoad: Sendable, Equatable {
   /// Legs that run on it now.
   package var running: Int
+
+  package init(running: Int) { self.running = running }
 }
 
 /// What a policy may know of a request.
 package struct RequestShape: Sendable, Equatable {
-  /// Its number in the order of arrival, as the role's rotation counts it.
+  /// Its number in the order of arrival, from 0.
   package var sequence: Int
+
+  package init(sequence: Int) { self.sequence = sequence }
 }
 
 /// Picks a worker. A pure function of its arguments; prefillers and decoders are picked separately.

@@ -60,7 +60,7 @@ struct ClientBody: Sendable {
   }
 }
 
-enum Route: Sendable, Equatable {
+package enum Route: Sendable, Equatable {
   case twoLegs
   /// The decoder prefills for itself.
   case decoderAlone

@@ -1,22 +1,23 @@
 import HTTPServer
 
 /// Why a leg did not give an answer that could be used.
-enum LegFault: Error, Sendable, Equatable, CustomStringConvertible {
-  case connect(String)
+package enum LegFault: Error, Sendable, Equatable, CustomStringConvertible {
+  /// - Parameter reason: Says of the worker why: `refused the connection`.
+  case connect(reason: String)
   case connectTimeout
   /// The connection ended before the answer did.
   case closed
   case malformed(HTTPProtocolError)
   case deadline(Deadline)
-  /// `/health` of its worker goes unanswered.
-  case unresponsive
+  /// `/health` of its worker goes unanswered or says no.
+  case unhealthy
   /// 5xx, 429 or 408.
   case answered(status: Int)
   /// Status 200, then an error as the first event.
   case errorEvent
   case tooLarge
 
-  enum Deadline: String, Sendable {
+  package enum Deadline: String, Sendable {
     case prefill
     case firstToken = "first_token"
     case idle
@@ -31,9 +32,9 @@ enum LegFault: Error, Sendable, Equatable, CustomStringConvertible {
     case .closed: "closed"
     case .malformed: "malformed"
     case .deadline(let deadline): "deadline_\(deadline.rawValue)"
-    case .unresponsive: "unresponsive"
+    case .unhealthy: "unhealthy"
     case .answered(429): "status_429"
-    case .answered(let status) where status < 500: "status_4xx"
+    case .answered(408): "status_408"
     case .answered: "status_5xx"
     case .errorEvent: "error_event"
     case .tooLarge: "too_large"
@@ -42,20 +43,24 @@ enum LegFault: Error, Sendable, Equatable, CustomStringConvertible {
 
   static let labels = [
     "connect", "connect_timeout", "closed", "malformed", "deadline_prefill", "deadline_first_token", "deadline_idle",
-    "deadline_request", "unresponsive", "status_429", "status_4xx", "status_5xx", "error_event", "too_large",
+    "deadline_request", "unhealthy", "status_429", "status_408", "status_5xx", "error_event", "too_large",
   ]
 
-  var description: String {
+  /// What the worker did, to be put after its name.
+  package var description: String {
     switch self {
-    case .connect(let reason): "it cannot be connected to (\(reason))"
-    case .connectTimeout: "connecting to it took too long"
-    case .closed: "it closed the connection before its answer was complete"
-    case .malformed: "its answer is not valid HTTP"
-    case .deadline(let deadline): "it did not answer within the \(deadline.rawValue) deadline"
-    case .unresponsive: "it does not answer its health checks"
-    case .answered(let status): "it answered with status \(status)"
-    case .errorEvent: "its stream began with an error"
-    case .tooLarge: "its answer is too large"
+    case .connect(let reason): reason
+    case .connectTimeout: "did not accept the connection in time"
+    case .closed: "closed the connection before its answer was complete"
+    case .malformed: "gave an answer that is not valid HTTP"
+    case .deadline(.prefill): "did not finish the prefill in time"
+    case .deadline(.firstToken): "sent no first token in time"
+    case .deadline(.idle): "stopped in the middle of its answer"
+    case .deadline(.request): "did not finish in the time that a request may take"
+    case .unhealthy: "fails its health checks"
+    case .answered(let status): "answered with status \(status)"
+    case .errorEvent: "began its stream with an error"
+    case .tooLarge: "gave an answer that is too large"
     }
   }
 
@@ -66,7 +71,7 @@ enum LegFault: Error, Sendable, Equatable, CustomStringConvertible {
     case .connectTimeout, .deadline(.prefill), .deadline(.firstToken), .deadline(.idle): .stalled
     case .closed, .malformed, .errorEvent, .tooLarge: .failing
     case .answered(let status): status >= 500 && status != 503 ? .failing : nil
-    case .deadline(.request), .unresponsive: nil
+    case .deadline(.request), .unhealthy: nil
     }
   }
 }

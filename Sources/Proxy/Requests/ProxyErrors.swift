@@ -2,35 +2,38 @@ import ServingAPI
 
 /// The one table from what went wrong with the workers to what the client is told.
 extension APIError {
-  init(_ fault: LegFault?) {
-    let explanation = fault.map { ": \($0)" } ?? ""
-    switch fault {
-    case nil:
+  /// - Parameter worker: The one that the last fault struck; nil if there was none to try.
+  init(_ fault: LegFault?, on worker: Worker?) {
+    guard let fault, let worker else {
       self = .overloaded("No decoder is configured that could answer.", retryAfter: 1)
-    case .connect, .connectTimeout, .unresponsive:
-      self = .overloaded("No worker can be reached; of the last one tried\(explanation).", retryAfter: 1)
+      return
+    }
+    let role = worker.role.name
+    let what = "\(worker.address) \(fault)"
+    switch fault {
+    case .connect, .connectTimeout, .unhealthy:
+      self = .overloaded("No \(role) can be reached: \(what). Start it, or see its log.", retryAfter: 1)
     case .answered(status: 429):
       self = APIError(
         status: 429, type: "TooManyRequestsError",
-        message: "All workers are busy; of the last one tried\(explanation).",
-        retryAfter: 1)
+        message: "No \(role) is free: \(what). Try again later, or add \(role)s.", retryAfter: 1)
     case .answered(status: 503):
-      self = .overloaded("All workers are busy or starting; of the last one tried\(explanation).", retryAfter: 1)
+      self = .overloaded("No \(role) is ready: \(what). Try again later, or see its log.", retryAfter: 1)
     case .deadline:
       self = APIError(
         status: 504, type: "GatewayTimeoutError",
-        message: "No worker answered in time; of the last one tried\(explanation).")
+        message: "No \(role) answered in time: \(what). See its log, or raise the proxy's deadlines.")
     case .closed, .malformed, .answered, .errorEvent, .tooLarge:
       self = APIError(
-        status: 502, type: "BadGatewayError", message: "No worker gave an answer; of the last one tried\(explanation).")
+        status: 502, type: "BadGatewayError", message: "No \(role) gave an answer: \(what). See its log.")
     }
   }
 
   /// After a part of the stream has gone out; the client gets it as the last event, and no `[DONE]`.
-  static func brokenStream(_ fault: LegFault) -> APIError {
+  static func brokenStream(_ fault: LegFault, on worker: Worker) -> APIError {
     APIError(
       status: 502, type: "BadGatewayError",
-      message: "The decoder failed in the middle of the answer: \(fault). What came before is incomplete.")
+      message: "The answer is incomplete: \(worker.role.name) \(worker.address) \(fault). See its log.")
   }
 
   static let unauthorized = APIError(

@@ -24,12 +24,13 @@ final class RequestExchange: @unchecked Sendable {
   private let body: ClientBody?
   private let plainBody: ByteBuffer
   private let headerLines: ByteBuffer
-  private let shapes: (prefill: RequestShape, decode: RequestShape)
+  private let shape: RequestShape
   private var machine: TwoLegRequest
   private var handoffBody: ByteBuffer?
   private(set) var leg: UpstreamLeg?
   private var legKind = LegKind.answer
   private var legStarted = NIODeadline.now()
+  private var lastFailed: Worker?
   private var deadline: (at: NIODeadline, fault: LegFault.Deadline)
   private let requestDeadline: NIODeadline
   var answer = AnswerRelay()
@@ -52,7 +53,7 @@ final class RequestExchange: @unchecked Sendable {
     target = request.path + (request.query.map { "?\($0)" } ?? "")
     plainBody = body?.plain ?? request.body
     isStreamed = body?.isStreamed ?? false
-    shapes = loop.context.nextShapes()
+    shape = RequestShape(sequence: loop.context.rotation.next())
     let route = loop.context.handoff == nil ? .decoderAlone : body?.route ?? .decoderAlone
     machine = TwoLegRequest(route, attemptsPerLeg: configuration.attemptsPerLeg)
     requestDeadline = received + TimeAmount(configuration.deadlines.request)
@@ -81,21 +82,21 @@ final class RequestExchange: @unchecked Sendable {
     let now = NIODeadline.now()
     switch action {
     case .prefill(let excluding):
-      guard let worker = context.prefillers.pick(shapes.prefill, excluding: excluding, now: now), let body,
+      guard let worker = context.prefillers.pick(shape, excluding: excluding, now: now), let body,
         let handoff = context.handoff
       else { return withoutWorker() }
       run(.prefill, on: worker, handoff.prefillBody(of: body))
     case .answerOnPrefiller(let excluding):
-      guard let worker = context.prefillers.pick(shapes.prefill, excluding: excluding, now: now) else {
+      guard let worker = context.prefillers.pick(shape, excluding: excluding, now: now) else {
         return withoutWorker()
       }
       run(.answer, on: worker, plainBody)
     case .decode(let withHandoff, let excluding, let avoiding):
-      guard let worker = context.decoders.pick(shapes.decode, excluding: excluding, avoiding: avoiding, now: now) else {
+      guard let worker = context.decoders.pick(shape, excluding: excluding, avoiding: avoiding, now: now) else {
         return withoutWorker()
       }
       run(.answer, on: worker, withHandoff ? handoffBody ?? plainBody : plainBody)
-    case .answerError(let fault): answerError(APIError(fault))
+    case .answerError(let fault): answerError(APIError(fault, on: lastFailed))
     case .breakStream(let fault): breakStream(fault)
     case .nothing: break
     }
@@ -146,8 +147,8 @@ final class RequestExchange: @unchecked Sendable {
     guard let leg else { return }
     if now >= deadline.at {
       failLeg(leg, .deadline(deadline.fault))
-    } else if machine.state != .relaying, leg.worker.health.fault == .unresponsive {
-      failLeg(leg, .unresponsive)
+    } else if machine.state != .relaying, leg.worker.health.fault == .unhealthy {
+      failLeg(leg, .unhealthy)
     }
   }
 
@@ -156,14 +157,11 @@ final class RequestExchange: @unchecked Sendable {
   func failLeg(_ leg: UpstreamLeg, _ fault: LegFault) {
     leg.cancel()
     self.leg = nil
-    let before = machine.state
-    let wasWithHandoff = before == .decoding(withHandoff: true)
-    // A decoder that could not use a handoff has not failed yet.
-    if wasWithHandoff, fault.blamesHandoff {
-      context.metrics.fellBack(.handoffFailed)
-    } else {
-      context.book(fault, of: leg.worker, now: .now())
-    }
+    lastFailed = leg.worker
+    let isHandoffsFault = machine.state == .decoding(withHandoff: true) && fault.blamesHandoff
+    if isHandoffsFault { context.metrics.fellBack(.handoffFailed) }
+    // A decoder that says that it could not use a handoff has not failed yet; one that says nothing has.
+    if !isHandoffsFault || fault.isSilence { context.book(fault, of: leg.worker, now: .now()) }
     if leg.worker.role == .prefill { prefiller = nil }
     log(.notice, "Leg failed", ["worker": "\(leg.worker.name)", "error.type": "\(fault.label)"])
     let action = machine.failed(fault, on: leg.worker.index)
@@ -224,8 +222,9 @@ final class RequestExchange: @unchecked Sendable {
   }
 
   private func breakStream(_ fault: LegFault) {
-    if answer.isEventStream {
-      writer.write(ByteBuffer(bytes: ServerSentEvents.frame(APIError.brokenStream(fault).body)))
+    if answer.isEventStream, let lastFailed {
+      let error = APIError.brokenStream(fault, on: lastFailed)
+      writer.write(ByteBuffer(bytes: ServerSentEvents.frame(error.body)))
       writer.end()
     } else {
       writer.abort()
@@ -233,7 +232,9 @@ final class RequestExchange: @unchecked Sendable {
     finish(.broken)
   }
 
+  /// Also called when a broken answer's connection is cut, which is no doing of the client's.
   private func clientLeft() {
+    guard machine.state != .done else { return }
     leg?.cancel()
     leg = nil
     machine.ended()
@@ -247,7 +248,7 @@ final class RequestExchange: @unchecked Sendable {
     log(.debug, "Request finished", ["outcome": "\(outcome.rawValue)", "endpoint": "\(endpoint.rawValue)"])
   }
 
-  func seconds(since start: NIODeadline) -> Double { Double((NIODeadline.now() - start).nanoseconds) / 1e9 }
+  private func seconds(since start: NIODeadline) -> Double { Double((NIODeadline.now() - start).nanoseconds) / 1e9 }
 }
 
 extension HTTPResponseWriter {

@@ -3,8 +3,8 @@
 ///     prefilling ──▶ decoding(handoff) ──▶ relaying ──▶ done
 ///         │ no prefiller      │ fault
 ///         └────────▶ decoding(plain) ─┘   and from everywhere: done
-struct TwoLegRequest: Sendable, Equatable {
-  enum Action: Sendable, Equatable {
+package struct TwoLegRequest: Sendable, Equatable {
+  package enum Action: Sendable, Equatable {
     /// Run the prefill leg on a prefiller not in `excluding`; `noWorker` if there is none.
     case prefill(excluding: Set<Int>)
     /// Run the whole request on a prefiller.
@@ -18,7 +18,7 @@ struct TwoLegRequest: Sendable, Equatable {
     case nothing
   }
 
-  enum State: Sendable, Equatable {
+  package enum State: Sendable, Equatable {
     case prefilling
     case answeringOnPrefiller
     case decoding(withHandoff: Bool)
@@ -27,14 +27,14 @@ struct TwoLegRequest: Sendable, Equatable {
     case done
   }
 
-  private(set) var state: State
+  package private(set) var state: State
   private let attemptsPerLeg: Int
   private var triedPrefillers: Set<Int> = []
   private var failedDecoders: Set<Int> = []
   private var avoidedDecoders: Set<Int> = []
   private var lastFault: LegFault?
 
-  init(_ route: Route, attemptsPerLeg: Int) {
+  package init(_ route: Route, attemptsPerLeg: Int) {
     self.attemptsPerLeg = attemptsPerLeg
     state =
       switch route {
@@ -44,17 +44,17 @@ struct TwoLegRequest: Sendable, Equatable {
       }
   }
 
-  func start() -> Action { next() }
+  package func start() -> Action { next() }
 
   /// The prefill leg's answer is there, with or without a handoff in it.
-  mutating func prefilled(withHandoff: Bool) -> Action {
+  package mutating func prefilled(withHandoff: Bool) -> Action {
     guard state == .prefilling else { return .nothing }
     state = .decoding(withHandoff: withHandoff)
     return next()
   }
 
   /// No worker is left that the last action could be carried out on.
-  mutating func noWorker() -> Action {
+  package mutating func noWorker() -> Action {
     switch state {
     case .prefilling, .answeringOnPrefiller:
       state = .decoding(withHandoff: false)
@@ -66,7 +66,7 @@ struct TwoLegRequest: Sendable, Equatable {
     }
   }
 
-  mutating func failed(_ fault: LegFault, on worker: Int) -> Action {
+  package mutating func failed(_ fault: LegFault, on worker: Int) -> Action {
     lastFault = fault
     if case .deadline(.request) = fault, state != .relaying, state != .done {
       state = .done
@@ -76,6 +76,10 @@ struct TwoLegRequest: Sendable, Equatable {
     case .prefilling, .answeringOnPrefiller:
       triedPrefillers.insert(worker)
       return triedPrefillers.count < attemptsPerLeg ? next() : noWorker()
+    case .decoding where fault.leavesHandoffUntouched:
+      // Another decoder can do with the handoff, if there is one, what this one could not begin.
+      failedDecoders.insert(worker)
+      return failedDecoders.count < attemptsPerLeg ? next() : noWorker()
     case .decoding(withHandoff: true):
       // The handoff may be used up, or its prefiller dead: another decoder could do no better with it, and this one may
       // do well without.
@@ -93,10 +97,10 @@ struct TwoLegRequest: Sendable, Equatable {
   }
 
   /// The answer has begun well and goes to the client.
-  mutating func relayed() { state = .relaying }
+  package mutating func relayed() { state = .relaying }
 
   /// The answer is complete, or the client has left.
-  mutating func ended() { state = .done }
+  package mutating func ended() { state = .done }
 
   private func next() -> Action {
     switch state {
@@ -110,11 +114,24 @@ struct TwoLegRequest: Sendable, Equatable {
 }
 
 extension LegFault {
+  /// Whether the request cannot have reached the worker, so that a handoff in it is as good as before.
+  var leavesHandoffUntouched: Bool {
+    switch self {
+    case .connect, .connectTimeout: true
+    default: false
+    }
+  }
+
+  /// Whether the worker let a deadline pass.
+  var isSilence: Bool {
+    if case .deadline = self { true } else { false }
+  }
+
   /// Whether a decode leg with a handoff may have failed because of the handoff and not of the decoder.
   var blamesHandoff: Bool {
     switch self {
     case .answered, .errorEvent, .deadline: true
-    case .connect, .connectTimeout, .closed, .malformed, .unresponsive, .tooLarge: false
+    case .connect, .connectTimeout, .closed, .malformed, .unhealthy, .tooLarge: false
     }
   }
 }

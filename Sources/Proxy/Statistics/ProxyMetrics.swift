@@ -16,26 +16,20 @@ final class ProxyMetrics: Sendable {
   /// By decoder.
   let endToEnd: [Histogram]
   private let requests: [Endpoint: [Outcome: Counter]]
-  private let retries: [WorkerRole: [String: Counter]]
+  private let legFailures: [WorkerRole: [String: Counter]]
   private let fallbacks: [Fallback: Counter]
 
   init(prefillers: [Worker], decoders: [Worker]) {
+    timeToFirstToken = Self.histograms(
+      registry, "xpyd:proxy_time_to_first_token_seconds", "From the client's request to the first token, by prefiller.",
+      MetricBuckets.timeToFirstToken, prefillers)
+    prefillLeg = Self.histograms(
+      registry, "xpyd:proxy_prefill_leg_seconds", "Prefill legs that were answered.", MetricBuckets.timeToFirstToken,
+      prefillers)
+    endToEnd = Self.histograms(
+      registry, "xpyd:proxy_e2e_request_latency_seconds", "Requests answered in whole, by decoder.",
+      MetricBuckets.requestLatency, decoders)
     let registry = self.registry
-    timeToFirstToken = prefillers.map { worker in
-      registry.histogram(
-        "xpyd:proxy_time_to_first_token_seconds", help: "From the client's request to the first token, by prefiller.",
-        buckets: MetricBuckets.timeToFirstToken, labels: [("worker", worker.name)])
-    }
-    prefillLeg = prefillers.map { worker in
-      registry.histogram(
-        "xpyd:proxy_prefill_leg_seconds", help: "Prefill legs that were answered.",
-        buckets: MetricBuckets.timeToFirstToken, labels: [("worker", worker.name)])
-    }
-    endToEnd = decoders.map { worker in
-      registry.histogram(
-        "xpyd:proxy_e2e_request_latency_seconds", help: "Requests answered in whole, by decoder.",
-        buckets: MetricBuckets.requestLatency, labels: [("worker", worker.name)])
-    }
     requests = Self.table(Endpoint.relayed) { endpoint in
       Self.table(Outcome.allCases) { outcome in
         registry.counter(
@@ -43,7 +37,7 @@ final class ProxyMetrics: Sendable {
           labels: [("endpoint", endpoint.rawValue), ("outcome", outcome.rawValue)])
       }
     }
-    retries = Self.table([WorkerRole.prefill, .decode]) { role in
+    legFailures = Self.table([WorkerRole.prefill, .decode]) { role in
       Self.table(LegFault.labels) { label in
         registry.counter(
           "xpyd:proxy_leg_failures_total", help: "Legs that failed and were run elsewhere or given up.",
@@ -55,7 +49,17 @@ final class ProxyMetrics: Sendable {
         "xpyd:proxy_fallbacks_total", help: "Requests that a decoder prefilled itself, by reason.",
         labels: [("reason", reason.rawValue)])
     }
-    for worker in prefillers + decoders {
+    watch(prefillers + decoders)
+  }
+
+  private static func histograms(
+    _ registry: PrometheusRegistry, _ name: String, _ help: String, _ buckets: [Double], _ workers: [Worker]
+  ) -> [Histogram] {
+    workers.map { registry.histogram(name, help: help, buckets: buckets, labels: [("worker", $0.name)]) }
+  }
+
+  private func watch(_ workers: [Worker]) {
+    for worker in workers {
       let labels = [("role", worker.role.rawValue), ("worker", worker.name)]
       registry.gauge("xpyd:proxy_worker_up", help: "Whether requests are sent to it.", labels: labels) {
         worker.health.fault == nil ? 1 : 0
@@ -68,7 +72,7 @@ final class ProxyMetrics: Sendable {
 
   func finished(_ endpoint: Endpoint, _ outcome: Outcome) { requests[endpoint]?[outcome]?.increment() }
 
-  func retried(_ role: WorkerRole, _ fault: LegFault) { retries[role]?[fault.label]?.increment() }
+  func legFailed(_ role: WorkerRole, _ fault: LegFault) { legFailures[role]?[fault.label]?.increment() }
 
   func fellBack(_ reason: Fallback) { fallbacks[reason]?.increment() }
 
@@ -76,8 +80,8 @@ final class ProxyMetrics: Sendable {
 
   func count(_ reason: Fallback) -> Int { Int(fallbacks[reason]?.value ?? 0) }
 
-  func failures(of role: WorkerRole) -> [String: Int] {
-    (retries[role] ?? [:]).mapValues { Int($0.value) }.filter { $0.value > 0 }
+  func legFailures(of role: WorkerRole) -> [String: Int] {
+    (legFailures[role] ?? [:]).mapValues { Int($0.value) }.filter { $0.value > 0 }
   }
 
   private static func table<Key: Hashable, Value>(_ keys: [Key], _ make: (Key) -> Value) -> [Key: Value] {

@@ -4,14 +4,14 @@ import ServingAPI
 extension ProxyContext {
   /// `/stats`: what a person asks first, as JSON.
   var statsPage: BodyValue {
-    let report = statistics.report
+    let report = statistics.report(now: .now())
     return [
       "handoff": .string(configuration.handoff.rawValue),
       "requests": .object(Outcome.allCases) { ($0.rawValue, metrics.count($0)) },
       "fallbacks": .object(ProxyMetrics.Fallback.allCases) { ($0.rawValue, metrics.count($0)) },
       "leg_failures": [
-        "prefill": .object(metrics.failures(of: .prefill).sorted { $0.key < $1.key }) { ($0.key, $0.value) },
-        "decode": .object(metrics.failures(of: .decode).sorted { $0.key < $1.key }) { ($0.key, $0.value) },
+        "prefill": .object(metrics.legFailures(of: .prefill).sorted { $0.key < $1.key }) { ($0.key, $0.value) },
+        "decode": .object(metrics.legFailures(of: .decode).sorted { $0.key < $1.key }) { ($0.key, $0.value) },
       ],
       "prefillers": .array(zip(prefillers.workers, report.prefillers).map { Self.describe($0, $1) }),
       "decoders": .array(decoders.workers.map { Self.describe($0, nil) }),

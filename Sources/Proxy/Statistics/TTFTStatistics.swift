@@ -1,24 +1,26 @@
+import NIOCore
 import Synchronization
 
 /// Times to first token by the prefiller that they ran on: all are counted, the newest are kept for the percentiles.
 /// A `Mutex` guards it.
-final class TTFTStatistics: Sendable {
+package final class TTFTStatistics: Sendable {
   private struct State {
     var requests = 0
     var requestsReported = 0
     var samples: [[Double]]
     var next: [Int]
+    var latest: (made: NIODeadline, report: TTFTReport)?
   }
 
   static let mostSamples = 8192
   private let state: Mutex<State>
 
-  init(prefillers: Int) {
+  package init(prefillers: Int) {
     state = Mutex(
       State(samples: Array(repeating: [], count: prefillers), next: Array(repeating: 0, count: prefillers)))
   }
 
-  func add(_ seconds: Double, prefiller: Int) {
+  package func add(_ seconds: Double, prefiller: Int) {
     state.withLock { state in
       state.requests += 1
       if state.samples[prefiller].count < Self.mostSamples {
@@ -40,8 +42,13 @@ final class TTFTStatistics: Sendable {
     return taken.map { TTFTReport(requests: $0.0, milliseconds: $0.1) }
   }
 
-  var report: TTFTReport {
-    let (requests, samples) = state.withLock { ($0.requests, $0.samples) }
-    return TTFTReport(requests: requests, milliseconds: samples)
+  /// At most a second old, because it sorts every sample, and whoever asks does so on an event loop.
+  package func report(now: NIODeadline) -> TTFTReport {
+    state.withLock { state in
+      if let (made, report) = state.latest, now < made + .seconds(1) { return report }
+      let report = TTFTReport(requests: state.requests, milliseconds: state.samples)
+      state.latest = (now, report)
+      return report
+    }
   }
 }

@@ -1,3 +1,4 @@
+import Glibc
 import NIOCore
 import NIOPosix
 
@@ -69,9 +70,20 @@ final class UpstreamPool {
       switch result {
       case .success: handle(.success(connection.value))
       case .failure(ChannelError.connectTimeout): handle(.failure(.connectTimeout))
-      case .failure(let error): handle(.failure(.connect("\(error)")))
+      case .failure(let error): handle(.failure(.connect(reason: Self.reason(error))))
       }
     }
+  }
+
+  /// Says of a worker why it cannot be connected to.
+  private static func reason(_ error: any Error) -> String {
+    let failure = error as? NIOConnectionError
+    let cause = failure?.connectionErrors.last?.error ?? failure?.dnsAError ?? error
+    guard let code = (cause as? IOError)?.errnoCode else {
+      return failure == nil ? "cannot be connected to (\(cause))" : "cannot be found: its host name does not resolve"
+    }
+    return code == ECONNREFUSED
+      ? "refused the connection" : "cannot be connected to (\(String(cString: strerror(code))))"
   }
 }
 

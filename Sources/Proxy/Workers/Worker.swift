@@ -4,6 +4,9 @@ import Synchronization
 package enum WorkerRole: String, Sendable {
   case prefill
   case decode
+
+  /// What a worker of this role is called.
+  var name: String { self == .prefill ? "prefiller" : "decoder" }
 }
 
 /// One worker as the proxy sees it. A `Mutex` guards its health and its count of running legs.
@@ -26,7 +29,7 @@ final class Worker: Sendable {
   }
 
   /// As the log files are called: `prefiller1`, `decoder2`.
-  var name: String { "\(role == .prefill ? "prefiller" : "decoder")\(index + 1)" }
+  var name: String { "\(role.name)\(index + 1)" }
 
   var health: WorkerHealth { state.withLock { $0.health } }
   var running: Int { state.withLock { $0.running } }
