@@ -7,19 +7,32 @@ import Synchronization
 /// Between regions a worker spins for a while (`BoundedSpin`), then sleeps on a futex: an idle pool uses no CPU. A region ends when
 /// its tasks are done, not when all workers have come: one that the system does not schedule holds up nobody.
 package final class ThreadPool: Sendable {
+  /// Threads that run a region's tasks: as many as were asked for, or fewer if the system has no more to give.
   package let threadCount: Int
   private let shared: Shared
   private let workers: [Worker]
 
   /// - Parameters:
   ///   - threads: How many run a region's tasks, the caller of `run` included.
-  ///   - cpus: If given, worker i (1…) is pinned to `cpus[i % cpus.count]`; `cpus[0]` is left for the caller.
-  package init(threads: Int, cpus: [Int] = []) {
+  package convenience init(threads: Int) { self.init(startingUpTo: threads) }
+
+  /// - Parameter cpus: Worker i (1…) is pinned to `cpus[i % cpus.count]`; `cpus[0]` is left for the caller. If it is empty,
+  ///   threads run where the system puts them.
+  /// - Throws: If a worker may not run on its core.
+  package convenience init(threads: Int, cpus: [Int]) throws(PinningError) {
+    self.init(startingUpTo: threads)
+    guard !cpus.isEmpty else { return }
+    for (index, worker) in workers.enumerated() { try worker.pin(to: cpus[(index + 1) % cpus.count]) }
+  }
+
+  private init(startingUpTo threads: Int) {
     precondition(threads > 0)
-    threadCount = threads
     let shared = Shared()
     self.shared = shared
-    workers = (1..<threads).map { Worker(shared: shared, cpu: cpus.isEmpty ? nil : cpus[$0 % cpus.count]) }
+    var workers: [Worker] = []
+    while workers.count < threads - 1, let worker = Worker(shared: shared) { workers.append(worker) }
+    self.workers = workers
+    threadCount = workers.count + 1
   }
 
   deinit {
@@ -130,18 +143,38 @@ private final class Shared: Sendable {
 private final class Worker: Sendable {
   private let thread: pthread_t
 
-  init(shared: Shared, cpu: Int?) {
+  /// - Returns: nil if the system has no thread to give.
+  init?(shared: Shared) {
     var thread = pthread_t()
+    let argument = Unmanaged.passRetained(shared)
     let code = pthread_create(
       &thread, nil,
       { argument in
         Unmanaged<Shared>.fromOpaque(argument!).takeRetainedValue().work()
         return nil
-      }, Unmanaged.passRetained(shared).toOpaque())
-    precondition(code == 0, "pthread_create: \(String(cString: strerror(code)))")
+      }, argument.toOpaque())
+    guard code == 0 else {
+      argument.release()
+      return nil
+    }
     self.thread = thread
-    if let cpu { _ = xk_pin(thread, Int32(cpu)) }
+  }
+
+  func pin(to cpu: Int) throws(PinningError) {
+    let code = xk_pin(thread, Int32(clamping: cpu))
+    if code != 0 { throw PinningError(cpu: cpu, code: code) }
   }
 
   func join() { pthread_join(thread, nil) }
+}
+
+/// A core that was asked for, and that the system does not give.
+package struct PinningError: Error, Equatable, CustomStringConvertible {
+  package let cpu: Int
+  /// As `errno`.
+  package let code: Int32
+
+  package var description: String {
+    "Cannot run on CPU \(cpu): \(String(cString: strerror(code))). Name CPUs that `taskset -cp $$` lists (--cpus)."
+  }
 }

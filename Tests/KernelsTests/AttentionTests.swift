@@ -1,5 +1,6 @@
 import Glibc
 import Kernels
+import TestSupport
 import Testing
 
 struct AttentionTests {
@@ -124,31 +125,28 @@ struct AttentionTests {
   func `A row has the same bits in any chunk, batch and number of threads`(heads: Int, kvHeads: Int, headDim: Int) {
     let fixture = Fixture(heads: heads, kvHeads: kvHeads, headDim: headDim, length: 530, sequences: 2)
     let width = heads * headDim
-    let whole = (0..<2).map { fixture.attend([($0, 0..<530)], threads: MatrixProductTests.threads).bits }
+    let whole = (0..<2).map { fixture.attend([($0, 0..<530)], threads: MatrixProductTests.threads) }
     let cuts = [0, 1, 16, 100, 101, 256, 300, 303, 512, 530]
     for (start, end) in zip(cuts, cuts.dropFirst()) {
-      #expect(
-        fixture.attend([(0, start..<end)]).bits == Array(whole[0][start * width..<end * width]), "\(start)..<\(end)")
+      expectSameBits(fixture.attend([(0, start..<end)]), whole[0][start * width..<end * width], "\(start)..<\(end)")
     }
     for position in [0, 15, 16, 63, 64, 255, 256, 511, 512, 529] {
       let expected = (0..<2).map { Array(whole[$0][position * width..<(position + 1) * width]) }
-      #expect(
-        (fixture.attend([(0, position..<position + 1)], threads: MatrixProductTests.threads).bits == expected[0])
-          == true)
+      let alone = fixture.attend([(0, position..<position + 1)], threads: MatrixProductTests.threads)
+      expectSameBits(alone, expected[0], "position \(position)")
       let decodes = fixture.attend(
         [(1, position..<position + 1), (0, 0..<40), (0, position..<position + 1)], threads: MatrixProductTests.threads)
-      #expect((Array(decodes.bits.prefix(width)) == expected[1]) == true)
-      #expect((Array(decodes.bits.suffix(width)) == expected[0]) == true)
+      expectSameBits(decodes.prefix(width), expected[1], "position \(position)")
+      expectSameBits(decodes.suffix(width), expected[0], "position \(position)")
     }
   }
 
   @Test func `All instruction sets give the same bits`() {
     for (headDim, blockSize) in [(64, 16), (24, 16), (128, 8)] {
       let fixture = Fixture(headDim: headDim, length: 270, blockSize: blockSize)
-      let portable = fixture.attend([(0, 0..<270)], .portable).bits
+      let portable = fixture.attend([(0, 0..<270)], .portable)
       for instructions in InstructionSet.available {
-        #expect(
-          (fixture.attend([(0, 0..<270)], instructions).bits == portable) == true, "\(instructions.name), \(headDim)")
+        expectSameBits(fixture.attend([(0, 0..<270)], instructions), portable, "\(instructions.name), \(headDim)")
       }
     }
   }

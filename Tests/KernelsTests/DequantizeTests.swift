@@ -1,4 +1,5 @@
 import Kernels
+import TestSupport
 import Testing
 
 struct DequantizeTests {
@@ -7,7 +8,7 @@ struct DequantizeTests {
     var random = SplitMix64(seed: UInt64(format.rawValue))
     let count = 64 * format.blockElements
     let bytes = random.blocks(format, count: count, largestScale: 65504)
-    #expect(dequantized(bytes, format, count).bits == referenceDequantize(bytes, format: format).bits)
+    expectSameBits(dequantized(bytes, format, count), referenceDequantize(bytes, format: format))
   }
 
   @Test func `All halves and bfloats widen as the language's own`() {
@@ -15,14 +16,14 @@ struct DequantizeTests {
     let isNumber = { (x: Float) in !x.isNaN }
     for format in [TensorFormat.f16, .bf16] {
       let reference = referenceDequantize(bytes, format: format)
-      #expect(dequantized(bytes, format, 65536).filter(isNumber).bits == reference.filter(isNumber).bits)
+      expectSameBits(dequantized(bytes, format, 65536).filter(isNumber), reference.filter(isNumber))
     }
   }
 
   @Test func `A source may lie at any address`() {
     var random = SplitMix64(seed: 1)
     let bytes = random.blocks(.q4_1, count: 64)
-    #expect(dequantized([0] + bytes, .q4_1, 64, offset: 1).bits == referenceDequantize(bytes, format: .q4_1).bits)
+    expectSameBits(dequantized([0] + bytes, .q4_1, 64, offset: 1), referenceDequantize(bytes, format: .q4_1))
   }
 
   private func dequantized(_ bytes: [UInt8], _ format: TensorFormat, _ count: Int, offset: Int = 0) -> [Float] {
@@ -33,8 +34,4 @@ struct DequantizeTests {
       written = count
     }
   }
-}
-
-extension [Float] {
-  var bits: [UInt32] { map(\.bitPattern) }
 }

@@ -1,4 +1,5 @@
 import Kernels
+import TestSupport
 import Testing
 
 struct MatrixProductTests {
@@ -69,9 +70,9 @@ struct MatrixProductTests {
       }
     }
     for instructions in InstructionSet.available {
-      #expect((fixture.multiply(x, instructions).bits == chains.bits) == true, "\(instructions.name), three rows")
+      expectSameBits(fixture.multiply(x, instructions), chains, "\(instructions.name), three rows")
       let first = Array(x[..<fixture.columns])
-      #expect(fixture.multiply(first, instructions).bits == Array(chains[..<fixture.rows]).bits, "\(instructions.name)")
+      expectSameBits(fixture.multiply(first, instructions), chains[..<fixture.rows], "\(instructions.name), one row")
     }
   }
 
@@ -81,13 +82,13 @@ struct MatrixProductTests {
     var random = SplitMix64(seed: 5)
     let x = random.floats(70 * fixture.columns)
     let row = { (i: Int) in Array(x[i * fixture.columns..<(i + 1) * fixture.columns]) }
-    let alone = (0..<70).map { fixture.multiply(row($0)).bits }
-    #expect((fixture.multiply(row(0), on: Self.threads).bits == alone[0]) == true)
+    let alone = (0..<70).map { fixture.multiply(row($0)) }
+    expectSameBits(fixture.multiply(row(0), on: Self.threads), alone[0])
     for batch in Array(2...14) + [31, 32, 64, 69, 70] {
       let first = 70 - batch
       for threads in [Self.single, Self.threads] {
-        let out = fixture.multiply(Array(x[(first * fixture.columns)...]), on: threads).bits
-        #expect(out == Array(alone[first...].joined()), "batch of \(batch)")
+        let out = fixture.multiply(Array(x[(first * fixture.columns)...]), on: threads)
+        expectSameBits(out, Array(alone[first...].joined()), "batch of \(batch)")
       }
     }
   }
@@ -98,7 +99,7 @@ struct MatrixProductTests {
     let x = random.floats(batch * fixture.columns), residual = random.floats(batch * fixture.rows)
     let expected = zip(fixture.multiply(x), residual).map { $0 + $1 }
     for instructions in InstructionSet.available {
-      #expect((fixture.multiply(x, adding: residual, on: Self.threads, instructions).bits == expected.bits) == true)
+      expectSameBits(fixture.multiply(x, adding: residual, on: Self.threads, instructions), expected)
     }
   }
 
@@ -111,7 +112,7 @@ struct MatrixProductTests {
     multiply(x, rows: batch, by: zip(fixtures.map(\.matrix), outs).map { ($0, $1) }, threads: Self.threads)
     for (fixture, out) in zip(fixtures, outs) {
       let together = Array(UnsafeBufferPointer(start: out, count: batch * fixture.rows))
-      #expect(together.bits == fixture.multiply(x).bits)
+      expectSameBits(together, fixture.multiply(x))
     }
   }
 

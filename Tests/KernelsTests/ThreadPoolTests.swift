@@ -43,4 +43,10 @@ struct ThreadPoolTests {
   @Test func `A pool ends while its workers sleep or spin`() {
     for _ in 0..<50 { ThreadPool(threads: 4).run(tasks: 8) { _ in } }
   }
+
+  @Test(arguments: [-1, 1023, 1024, Int.max]) func `A core that is not there is an error that names it`(cpu: Int) throws
+  {
+    let error = #expect(throws: PinningError.self) { try ThreadPool(threads: 3, cpus: [0, cpu]) }
+    #expect(error?.cpu == cpu && error?.description.contains("--cpus") == true)
+  }
 }
