@@ -40,4 +40,28 @@ struct BodyTests {
     #expect(throws: BodySyntaxError.self) { try BodyParser.parse([0x22, 0xFF, 0x22]) }
     #expect(throws: BodySyntaxError.self) { try parse(String(repeating: "[", count: 100_000)) }
   }
+
+  @Test func `A body of 200 000 keys, each sent again, is read in one pass`() throws {
+    let keys = (0..<200_000).map { #""k\#($0)""# }
+    let members = keys.map { "\($0):1" } + keys.reversed().map { "\($0):2" }
+    guard case .object(let fields) = try parse("{\(members.joined(separator: ","))}") else {
+      Issue.record("no object")
+      return
+    }
+    #expect(fields.members.count == keys.count)
+    #expect(fields.members.first?.key == "k0")
+    #expect(fields.members.allSatisfy { $0.value == 2 })
+  }
+
+  @Test(arguments: [2, 33, 100])
+  func `A member that is taken out is gone, and the others keep their places`(count: Int) {
+    var fields = BodyValue.Fields()
+    for number in 0..<count { fields["k\(number)"] = BodyValue(number) }
+    fields["k0"] = nil
+    #expect(fields["k0"] == nil)
+    for number in 1..<count { #expect(fields["k\(number)"] == BodyValue(number)) }
+    fields["k0"] = 7
+    #expect(fields.members.last?.key == "k0")
+    #expect(fields["k0"] == 7)
+  }
 }

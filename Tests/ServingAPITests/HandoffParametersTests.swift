@@ -27,14 +27,6 @@ struct HandoffParametersTests {
     #expect(parsed.json == ticket)
   }
 
-  @Test func `Fields that we do not know go through`() throws {
-    guard case .consume(let parsed) = try HandoffParameters(with("remote_colour", "red")) else {
-      Issue.record("no ticket")
-      return
-    }
-    #expect(parsed.json["remote_colour"] == "red")
-  }
-
   @Test func `A prefill request carries only its flag`() throws {
     let asked: BodyValue = [
       "do_remote_decode": true, "do_remote_prefill": false, "remote_engine_id": nil, "remote_block_ids": nil,

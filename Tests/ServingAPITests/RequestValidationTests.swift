@@ -65,6 +65,45 @@ struct RequestValidationTests {
     #expect(error.message.hasPrefix("2 validation errors:\n"))
   }
 
+  @Test func `Of very many findings the first are told and the rest counted`() throws {
+    let keys = (0..<5000).map { #""x\#($0)":1"# }.joined(separator: ",")
+    let error = try #require(throws: APIError.self) { try completion(#""logit_bias":{\#(keys)}"#) }
+    #expect(error.message.hasPrefix("5000 validation errors:\n"))
+    #expect(error.message.hasSuffix("\n  and 4984 more"))
+    #expect(error.message.count(where: \.isNewline) == 17)
+  }
+
+  @Test func `A finding echoes only the beginning of a long key`() throws {
+    let key = String(repeating: "1", count: 100_000)
+    let error = try #require(throws: APIError.self) { try completion(#""logit_bias":{"\#(key)":[]}"#) }
+    #expect(error.message.utf8.count < 500)
+  }
+
+  @Test func `As many stop strings as vLLM's users send are taken, a flood of them is not`() throws {
+    func check(_ stop: [String]) throws {
+      let list = stop.map { "\"\($0)\"" }.joined(separator: ",")
+      try completion(#""stop":[\#(list)]"#).sampling.validate(contextLength: 64, vocabularySize: 100)
+    }
+    try check((0..<128).map { "s\($0)" })
+    for flood in [(0..<129).map { "s\($0)" }, [String(repeating: "s", count: 16_385)]] {
+      let error = try #require(throws: APIError.self) { try check(flood) }
+      #expect(error.status == 400 && error.param == "stop")
+      #expect(error.message.contains("\(flood.count) strings") && error.message.contains("128"))
+    }
+  }
+
+  @Test(arguments: [("", 16 as Int?), (#""max_tokens":null"#, nil)])
+  func `Without max_tokens a completion has 16 tokens, with null as many as fit`(json: String, limit: Int?) throws {
+    let request = try completion(json)
+    #expect(request.sampling.maxTokens == nil)
+    #expect(request.defaultMaxTokens == limit)
+  }
+
+  @Test(arguments: [(#""seed":-1"#, nil), (#""seed":-2"#, -2 as Int64?), (#""seed":null"#, nil), (#""seed":0"#, 0)])
+  func `The seed -1 is none`(json: String, seed: Int64?) throws {
+    #expect(try completion(json).sampling.seed == seed)
+  }
+
   @Test(arguments: [
     (#""n":0"#, "n"), (#""n":129"#, "n"), (#""n":2,"temperature":0"#, "n"), (#""top_k":-2"#, "top_k"),
     (#""min_p":1.5"#, "min_p"), (#""repetition_penalty":0"#, "repetition_penalty"),

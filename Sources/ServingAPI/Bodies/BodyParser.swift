@@ -65,7 +65,6 @@ package struct BodyParser {
     position += 1
     skipSpace()
     var fields = BodyValue.Fields()
-    var seen = Set<String>()
     if skip(UInt8(ascii: "}")) { return .object(fields) }
     while true {
       skipSpace()
@@ -73,8 +72,7 @@ package struct BodyParser {
       let key = try string()
       skipSpace()
       guard skip(UInt8(ascii: ":")) else { throw fault("Expecting ':' delimiter") }
-      let member = try value(depth: depth + 1)
-      if seen.insert(key).inserted { fields.append(key, member) } else { fields[key] = member }
+      fields[key] = try value(depth: depth + 1)
       skipSpace()
       if skip(UInt8(ascii: "}")) { return .object(fields) }
       guard skip(UInt8(ascii: ",")) else { throw fault("Expecting ',' delimiter") }

@@ -11,26 +11,43 @@ package enum BodyValue: Sendable, Equatable {
   /// The members of an object in order. A key that a client sent twice counts once, with its last value.
   package struct Fields: Sendable, Equatable {
     package private(set) var members: [(key: String, value: BodyValue)] = []
+    /// Where each key stands first; empty while there are so few that a look at all of them is as quick.
+    private var places: [String: Int] = [:]
+    private static let fewMembers = 32
 
     package init() {}
 
     package var keys: [String] { members.map(\.key) }
 
     package subscript(key: String) -> BodyValue? {
-      get { members.first { $0.key == key }?.value }
+      get { place(of: key).map { members[$0].value } }
       set {
-        let index = members.firstIndex { $0.key == key }
-        switch (index, newValue) {
-        case (let index?, let value?): members[index].value = value
-        case (let index?, nil): members.remove(at: index)
-        case (nil, let value?): members.append((key, value))
+        switch (place(of: key), newValue) {
+        case (let place?, let value?): members[place].value = value
+        case (let place?, nil):
+          members.remove(at: place)
+          places = [:]
+          notePlaces(from: 0)
+        case (nil, let value?): append(key, value)
         case (nil, nil): break
         }
       }
     }
 
     /// Appends without a look at the keys before: for builders and parsers that know there is no duplicate.
-    mutating func append(_ key: String, _ value: BodyValue) { members.append((key, value)) }
+    mutating func append(_ key: String, _ value: BodyValue) {
+      members.append((key, value))
+      notePlaces(from: places.isEmpty ? 0 : members.count - 1)
+    }
+
+    private func place(of key: String) -> Int? {
+      places.isEmpty ? members.firstIndex { $0.key == key } : places[key]
+    }
+
+    private mutating func notePlaces(from start: Int) {
+      guard members.count > Self.fewMembers else { return }
+      for place in start..<members.count where places[members[place].key] == nil { places[members[place].key] = place }
+    }
 
     package static func == (left: Self, right: Self) -> Bool {
       left.members.elementsEqual(right.members) { $0.key == $1.key && $0.value == $1.value }

@@ -11,13 +11,15 @@ package struct CompletionRequest: Sendable, Equatable {
   package var sampling: SamplingFields
   package var options: RequestOptions
 
-  package static let defaultMaxTokens = 16
+  /// Where the client names no `max_tokens`: 16 if it sent none, nil (whatever fits) if it sent null, as vLLM.
+  package var defaultMaxTokens: Int?
   package static let maximumPrompts = 1024
 
   package init(_ fields: BodyValue.Fields) throws(APIError) {
     var reader = FieldReader(fields)
     var sampling = SamplingFields(&reader)
     sampling.maxTokens = reader.int("max_tokens")
+    defaultMaxTokens = fields["max_tokens"] == nil ? 16 : nil
     sampling.logprobs = reader.int("logprobs")
     echo = reader.bool("echo") ?? false
     options = try RequestOptions(&reader, addsSpecialTokens: true)

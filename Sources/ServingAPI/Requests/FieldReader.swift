@@ -1,11 +1,14 @@
 /// Reads the fields of a body with pydantic's lenient coercions (`"8"` and `8.0` are the integer 8) and gathers every
-/// finding, so that a client sees all of them at once: read what is needed, then call `finish()`.
+/// finding, so that a client sees them at once: read what is needed, then call `finish()`.
 ///
 /// An absent or null field reads as nil, and so does one that is wrong.
 struct FieldReader {
   let fields: BodyValue.Fields
   private let path: String
+  /// The first ones; a hostile body has millions.
   private var problems: [ValidationProblem] = []
+  private var problemCount = 0
+  private static let maximumProblems = 16
 
   init(_ fields: BodyValue.Fields, at path: String = "body") {
     self.fields = fields
@@ -13,11 +16,14 @@ struct FieldReader {
   }
 
   func finish() throws(APIError) {
-    if !problems.isEmpty { throw ValidationProblem.error(for: problems) }
+    if problemCount > 0 { throw ValidationProblem.error(for: problems, of: problemCount) }
   }
 
   mutating func note(_ kind: ValidationProblem.Kind, _ key: String, _ input: BodyValue) {
-    problems.append(ValidationProblem(kind, at: "\(path).\(key)", input: input))
+    problemCount += 1
+    if problemCount <= Self.maximumProblems {
+      problems.append(ValidationProblem(kind, at: "\(path).\(key)", input: input))
+    }
   }
 
   mutating func refuse(_ key: String, _ message: String) {

@@ -45,8 +45,6 @@ package struct HandoffTicket: Sendable, Equatable {
   package var tokens: Int
   /// Of the prompt, how many tokens the prefiller took from its own prefix cache.
   package var cachedTokens = 0
-  /// What another version put there; kept as it came.
-  package var unknownFields = BodyValue.Fields()
 
   package init(engineID: String, requestID: String, host: String, port: Int, blocks: [Int], tokens: Int) {
     self.engineID = engineID
@@ -59,12 +57,6 @@ package struct HandoffTicket: Sendable, Equatable {
 
   /// The last part of `requestID`.
   package var handoffID: Substring { requestID.split(separator: "-").last ?? "" }
-
-  private static let knownKeys: Set<String> = [
-    "do_remote_prefill", "do_remote_decode", "remote_block_ids", "remote_engine_id", "remote_request_id",
-    "remote_host", "remote_port", "tp_size", "dcp_size", "pp_size", "remote_num_tokens", "remote_blocks_expiry_time",
-    "transfer_mode", "remote_prefill_cached_tokens",
-  ]
 
   init(_ fields: BodyValue.Fields) throws(APIError) {
     var reader = FieldReader(fields, at: "body.kv_transfer_params")
@@ -82,9 +74,6 @@ package struct HandoffTicket: Sendable, Equatable {
       reader.refuse("transfer_mode", "Input should be 'pull'")
     }
     try reader.finish()
-    for member in fields.members where !Self.knownKeys.contains(member.key) {
-      unknownFields[member.key] = member.value
-    }
   }
 
   /// As a prefiller's response carries it: the keys of vLLM's recordings in their order.
@@ -102,7 +91,6 @@ package struct HandoffTicket: Sendable, Equatable {
     fields.append("remote_blocks_expiry_time", .null)
     fields.append("transfer_mode", "pull")
     fields.append("remote_prefill_cached_tokens", BodyValue(cachedTokens))
-    for member in unknownFields.members { fields[member.key] = member.value }
     return .object(fields)
   }
 }

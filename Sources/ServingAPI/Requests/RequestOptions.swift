@@ -12,7 +12,7 @@ package struct RequestOptions: Sendable, Equatable {
   /// nil: one JSON body.
   package var streaming: Streaming?
   package var handoff: HandoffParameters
-  /// From the body; the header `X-Request-Id` wins.
+  /// The client's name of the request, where it sends no header `X-Request-Id`.
   package var requestID: String?
   package var addSpecialTokens: Bool
   package var truncation: Truncation?

@@ -26,13 +26,17 @@ package struct SamplingFields: Sendable, Equatable {
 
   package static let maximumLogprobs = 20
   package static let maximumChoices = 128
+  /// Every token's text is held against every stop string. vLLM has no bound, OpenAI's is 4.
+  package static let maximumStops = 128
+  package static let maximumStopBytes = 16_384
 
   init(_ reader: inout FieldReader) {
     temperature = reader.double("temperature") ?? 1
     topP = reader.double("top_p") ?? 1
     topK = reader.int("top_k") ?? 0
     minP = reader.double("min_p") ?? 0
-    seed = reader.int64("seed")
+    // As vLLM: -1 asks for no seed.
+    seed = reader.int64("seed").flatMap { $0 == -1 ? nil : $0 }
     repetitionPenalty = reader.double("repetition_penalty") ?? 1
     presencePenalty = reader.double("presence_penalty") ?? 0
     frequencyPenalty = reader.double("frequency_penalty") ?? 0
@@ -85,7 +89,7 @@ package struct SamplingFields: Sendable, Equatable {
     for (name, penalty) in [("presence_penalty", presencePenalty), ("frequency_penalty", frequencyPenalty)] {
       try Self.check((-2...2).contains(penalty), "\(name) must be in [-2, 2], got", name, penalty)
     }
-    if stop.contains("") { throw .badValue("stop cannot contain an empty string.", param: "stop") }
+    try validateStop()
     if let logprobs, logprobs > Self.maximumLogprobs {
       throw .badValue(
         "Requested sample logprobs of \(logprobs), which is greater than max allowed: \(Self.maximumLogprobs)",
@@ -112,6 +116,16 @@ package struct SamplingFields: Sendable, Equatable {
       throw .badValue(
         "min_tokens must be less than or equal to max_tokens=\(maxTokens), got \(minTokens).", param: "min_tokens",
         value: "\(minTokens)")
+    }
+  }
+
+  private func validateStop() throws(APIError) {
+    if stop.contains("") { throw .badValue("stop cannot contain an empty string.", param: "stop") }
+    let bytes = stop.reduce(0) { $0 + $1.utf8.count }
+    if stop.count > Self.maximumStops || bytes > Self.maximumStopBytes {
+      throw .badValue(
+        "stop has \(stop.count) strings of \(bytes) bytes together, at most \(Self.maximumStops) of "
+          + "\(Self.maximumStopBytes) are served.", param: "stop")
     }
   }
 

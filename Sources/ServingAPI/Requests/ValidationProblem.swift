@@ -59,18 +59,20 @@ struct ValidationProblem: Sendable, Equatable {
 
   init(_ kind: Kind, at path: String, input: BodyValue) {
     self.kind = kind
-    self.path = path
+    self.path = Self.shortened(path)
     self.input = Self.summary(of: input)
   }
 
-  var error: APIError { Self.error(for: [self]) }
+  var error: APIError { Self.error(for: [self], of: 1) }
 
-  /// All findings in one 400; `param` is the first one's path.
-  static func error(for problems: [ValidationProblem]) -> APIError {
-    let noun = problems.count == 1 ? "error" : "errors"
+  /// The findings in one 400; `param` is the first one's path.
+  /// - Parameter count: Of all findings, told and untold.
+  static func error(for problems: [ValidationProblem], of count: Int) -> APIError {
+    var lines = problems.map { "  " + $0.line }
+    if count > problems.count { lines.append("  and \(count - problems.count) more") }
     return APIError(
       status: 400, type: "Bad Request",
-      message: "\(problems.count) validation \(noun):\n" + problems.map { "  " + $0.line }.joined(separator: "\n"),
+      message: "\(count) validation \(count == 1 ? "error" : "errors"):\n" + lines.joined(separator: "\n"),
       param: problems.first?.path)
   }
 
@@ -87,9 +89,14 @@ struct ValidationProblem: Sendable, Equatable {
     case .bool(let flag): flag ? "True" : "False"
     case .integer(let integer): "\(integer)"
     case .number(let number): "\(number)"
-    case .string(let text): text.count <= 64 ? text : text.prefix(64) + "…"
+    case .string(let text): shortened(text)
     case .array(let elements): "<list of \(elements.count) items>"
     case .object(let fields): "<dict of \(fields.members.count) items>"
     }
+  }
+
+  private static func shortened(_ text: String) -> String {
+    let start = text.prefix(64)
+    return start.endIndex == text.endIndex ? text : start + "…"
   }
 }
