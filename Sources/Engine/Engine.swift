@@ -30,7 +30,8 @@ package final class Engine: Sendable {
     precondition(model.kvLayout == kv.layout, "model: \(model.kvLayout), pool: \(kv.layout)")
     limits = EngineLimits(
       contextLength: min(model.contextLength, configuration.maxModelLength ?? .max),
-      poolTokens: kv.blockCount * kv.layout.blockSize, vocabularySize: model.vocabularySize)
+      poolTokens: kv.blockCount * kv.layout.blockSize,
+      vocabularySize: min(model.vocabularySize, configuration.vocabularySize ?? .max))
     admission = Admission(limit: configuration.maxWaiting)
     board = StatisticsBoard(totalBlocks: kv.blockCount)
     let loop = StepLoop(
@@ -45,9 +46,6 @@ package final class Engine: Sendable {
 
   /// What the engine did and does, as of its last step.
   package var statistics: EngineStatistics { board.latest }
-
-  /// The longest sequence, prompt and output together, in tokens.
-  package var maxModelLength: Int { limits.contextLength }
 
   /// Queues a request. Its stream yields the output as it comes, then exactly one `finished`; dropping the stream
   /// cancels the request.
@@ -81,11 +79,12 @@ package final class Engine: Sendable {
   }
 }
 
-/// What a prompt must meet to be accepted.
+/// What a prompt must meet to be accepted, and an output to go on.
 struct EngineLimits: Sendable {
   let contextLength: Int
   /// What the pool can hold when it is empty.
   let poolTokens: Int
+  /// Ids from here on are neither accepted nor chosen.
   let vocabularySize: Int
 
   /// Where a sequence ends at the latest: the last token's KV is never needed.

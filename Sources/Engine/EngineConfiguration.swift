@@ -12,6 +12,9 @@ package struct EngineConfiguration: Sendable {
   package var maxBatchedTokens = 512
   /// The longest sequence, prompt and output together (`--max-model-len`); nil: the model's context.
   package var maxModelLength: Int?
+  /// Ids below it may be chosen and sent; nil: every row of the model's output matrix, which may have more rows than
+  /// the tokenizer has tokens.
+  package var vocabularySize: Int?
   /// Requests that may wait to be admitted; one more is refused.
   package var maxWaiting = 256
   /// `--enable-prefix-caching`.

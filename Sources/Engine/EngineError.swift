@@ -8,18 +8,6 @@ package enum EngineError: Error, Sendable, Equatable {
   case tokenOutOfVocabulary(token: Int32, position: Int, vocabularySize: Int)
   case queueFull(waiting: Int, limit: Int, retryAfter: Duration)
   case shuttingDown
-
-  /// A fixed word, for metrics.
-  package var label: String {
-    switch self {
-    case .emptyPrompt: "empty_prompt"
-    case .promptTooLong: "prompt_too_long"
-    case .promptExceedsPool: "prompt_exceeds_pool"
-    case .tokenOutOfVocabulary: "token_out_of_vocabulary"
-    case .queueFull: "queue_full"
-    case .shuttingDown: "shutting_down"
-    }
-  }
 }
 
 extension EngineError: CustomStringConvertible {

@@ -23,20 +23,18 @@ package struct EngineStatistics: Sendable, Equatable {
   package var prefixCacheQueries = 0
   package var prefixCacheHits = 0
   package var pullSuccesses = 0
+  /// Refused ones too.
   package var pullFailures = 0
-  package var pulledBytes = 0
+  /// Failures of pulls that never came to the transport.
+  package var pullRefusals: [PullRefusal: Int] = [:]
   package var publishFailures = 0
-  package var finished = FinishedByReason()
 
   package init() {}
+}
 
-  package struct FinishedByReason: Sendable, Equatable {
-    package var stop = 0
-    package var length = 0
-    package var abort = 0
-    package var error = 0
-    package init() {}
-
-    package var total: Int { stop + length + abort + error }
-  }
+/// Why a pull is not even begun; the raw value is for metrics.
+package enum PullRefusal: String, Sendable, CaseIterable {
+  case noTransport = "no_transport"
+  /// The handoff is of another prompt.
+  case promptMismatch = "prompt_mismatch"
 }

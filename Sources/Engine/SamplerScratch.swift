@@ -145,9 +145,8 @@ package final class SamplerScratch {
     rawLogits.withUnsafeMutableBufferPointer { logits in
       let greatest = maximum(logits)
       let normalizer = greatest + Float(log(logits.reduce(0.0) { $0 + Double(expf($1 - greatest)) }))
-      let own = logits[Int(token)]
       return TokenLogprobs(
-        logprob: own - normalizer, rank: max(1, logits.count { $0 >= own }),
+        logprob: logits[Int(token)] - normalizer,
         top: top(count, of: logits).map { (id: $0.id, logprob: $0.weight - normalizer) })
     }
   }

@@ -148,7 +148,7 @@ final class StepLoop {
     var ended: [(UInt64, GenerationResult.FinishReason)] = []
     for entry in plan.entries where entry.samples {
       let number = scheduler.running[entry.index].number
-      let values = UnsafeMutableBufferPointer(rebasing: logits[row * width..<(row + 1) * width])
+      let values = UnsafeMutableBufferPointer(rebasing: logits[row * width..<row * width + limits.vocabularySize])
       row += 1
       let token = requests[number]!.sampler.sample(values, scratch: scratch)
       scheduler.append(token.id, toRunning: entry.index)

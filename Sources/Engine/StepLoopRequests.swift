@@ -17,8 +17,10 @@ extension StepLoop {
     var sequence = SequenceState(
       number: submission.number, promptTokens: request.promptTokens, cacheSalt: request.cacheSalt)
     if case .consume(let handoff) = request.handoff {
-      if let fault = fault(in: handoff, promptCount: request.promptTokens.count) {
-        pullFailed(submission.number, fault)
+      if let (refusal, reason) = refusal(of: handoff, promptCount: request.promptTokens.count) {
+        transport?.abandon(handoff)
+        counters.pullRefusals[refusal, default: 0] += 1
+        pullFailed(submission.number, reason)
         guard requests[submission.number] != nil else { return }
       } else if handoff.tokens > 0 {
         sequence.pull = handoff
@@ -44,7 +46,12 @@ extension StepLoop {
   /// Ends the request at once, wherever it is. Blocks that a pull still writes to stay held until it has ended.
   func cancel(_ number: UInt64) {
     guard let request = requests.removeValue(forKey: number) else { return }
-    if let pull = pulls[number] { pull.cancel() } else { scheduler.cancel(number) }
+    if let pull = pulls[number] {
+      pull.cancel()
+    } else {
+      if let handoff = scheduler.waiting.first(where: { $0.number == number })?.pull { transport?.abandon(handoff) }
+      scheduler.cancel(number)
+    }
     end(request, .abort)
   }
 
@@ -57,12 +64,6 @@ extension StepLoop {
     var timings = request.timings
     if timings.scheduled == nil { admission.left() }
     if timings.firstToken == nil { timings.finished = .now }
-    switch reason {
-    case .stop: counters.finished.stop += 1
-    case .length: counters.finished.length += 1
-    case .abort: counters.finished.abort += 1
-    case .error: counters.finished.error += 1
-    }
     let result = GenerationResult(
       reason: reason, handoff: handoff, pull: request.pull, promptTokens: request.promptSources,
       outputTokens: request.sampler.outputCount, timings: timings)
@@ -71,8 +72,9 @@ extension StepLoop {
 
   // MARK: Pull
 
+  /// - Precondition: There is a transport: else `accept` has refused the pull.
   func start(_ pull: StepPlan.Pull) {
-    guard let transport else { return pullEnded(pull.number, .failure(.closed)) }
+    let transport = transport!
     pulls[pull.number] = Task { [mailbox] in
       let result: Result<KVPullReport, KVTransferError>
       do throws(KVTransferError) {
@@ -91,7 +93,6 @@ extension StepLoop {
     switch result {
     case .success(let report):
       counters.pullSuccesses += 1
-      counters.pulledBytes += report.bytes
       requests[number]!.pull = .succeeded(report)
       scheduler.pullEnded(number, .succeeded)
     case .failure(let error):
@@ -114,12 +115,16 @@ extension StepLoop {
     end(request, .error("the prompt's KV could not be pulled: \(reason)"))
   }
 
-  /// Why a handoff cannot be of a prompt of this length; nil if it can.
-  private func fault(in handoff: KVHandoff, promptCount: Int) -> String? {
-    guard transport != nil else { return "this worker has no KV transport. Start it with --kv-transfer-config." }
+  /// Why a handoff cannot be pulled for a prompt of this length; nil if it can.
+  private func refusal(of handoff: KVHandoff, promptCount: Int) -> (PullRefusal, reason: String)? {
+    guard transport != nil else {
+      return (.noTransport, "this worker has no KV transport. Start it with --kv-transfer-config.")
+    }
     guard handoff.tokens == promptCount || handoff.tokens == promptCount - 1 else {
-      return "handoff \(handoff.id) is of \(handoff.tokens) tokens, the prompt has \(promptCount)."
+      let reason =
+        "handoff \(handoff.id) is of \(handoff.tokens) tokens, the prompt has \(promptCount)."
         + " Send both legs the same prompt."
+      return (.promptMismatch, reason)
     }
     return nil
   }

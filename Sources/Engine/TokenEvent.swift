@@ -24,14 +24,11 @@ package struct GeneratedToken: Sendable {
 package struct TokenLogprobs: Sendable {
   /// Of the sampled token, natural log, before temperature, penalties and truncation, as vLLM's default `raw_logprobs`.
   package var logprob: Float
-  /// How many tokens are at least as likely; 1 is the most likely token.
-  package var rank: Int
   /// The `SamplingParameters.logprobs` most likely tokens, best first.
   package var top: [(id: Int32, logprob: Float)]
 
-  package init(logprob: Float, rank: Int, top: [(id: Int32, logprob: Float)]) {
+  package init(logprob: Float, top: [(id: Int32, logprob: Float)]) {
     self.logprob = logprob
-    self.rank = rank
     self.top = top
   }
 }

@@ -1,6 +1,7 @@
 import Engine
 import KVBlocks
 import Models
+import TestSupport
 
 /// A model whose next token is a hash of the KV that it finds in its blocks: a wrong block table, a stale block or a
 /// bad pull changes the output.

@@ -1,6 +1,7 @@
 import Engine
 import KVTransfer
 import Synchronization
+import TestSupport
 import Testing
 
 /// 500 requests of every kind, cancelled and struck by faults as a seed decides.

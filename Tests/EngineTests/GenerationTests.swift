@@ -64,6 +64,21 @@ import Testing
     try await test.expectAllFree()
   }
 
+  @Test func `Rows of the model that the tokenizer lacks are never chosen, whatever asks for them`() async throws {
+    let test = try TestEngine { $0.vocabularySize = 50 }
+    var sampling = seeded(60, seed: 4)
+    sampling.logitBias = [50: 100, 210: 100]
+    sampling.allowedTokenIDs = [7, 9, 50, 210]
+    for parameters in [seeded(60, seed: 3), sampling] {
+      let output = try await test.run(GenerationRequest(id: "r", promptTokens: [1, 2], sampling: parameters))
+      #expect(output.ids.count == 60)
+      #expect(output.ids.allSatisfy { $0 < 50 })
+    }
+    #expect(throws: EngineError.tokenOutOfVocabulary(token: 50, position: 0, vocabularySize: 50)) {
+      try test.engine.submit(GenerationRequest(id: "r", promptTokens: [50]))
+    }
+  }
+
   @Test func `Generated tokens are found by the next turn's prompt`() async throws {
     let test = try TestEngine(blockSize: 4)
     let first = try await test.run(GenerationRequest(id: "1", promptTokens: prompt(6), sampling: greedy(11)))

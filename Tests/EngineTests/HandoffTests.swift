@@ -149,7 +149,6 @@ import Testing
       return
     }
     #expect(rest.ids.isEmpty)
-    #expect(decoder.engine.statistics.finished.error == 1)
     try await decoder.expectAllFree()
   }
 
@@ -167,6 +166,7 @@ import Testing
     #expect(rest.ids == FakeModel.expectedTokens(prompt(20), greedy(5)))
     #expect(network.pullCount == 0)
     #expect(decoder.engine.statistics.pullFailures == 1)
+    #expect(decoder.engine.statistics.pullRefusals == [.promptMismatch: 1])
   }
 
   @Test func `A handoff of all but the last token is enough`() async throws {
@@ -196,6 +196,7 @@ import Testing
     #expect(consumed.ids == FakeModel.expectedTokens(prompt(9), greedy(4)))
     #expect(engine.engine.statistics.publishFailures == 1)
     #expect(engine.engine.statistics.pullFailures == 1)
+    #expect(engine.engine.statistics.pullRefusals == [.noTransport: 1])
     try await engine.expectAllFree()
   }
 

@@ -3,6 +3,7 @@ import KVBlocks
 import KVTransfer
 import Logging
 import Models
+import TestSupport
 import Testing
 
 /// An engine with a fake model, and how a test uses it.

@@ -1,4 +1,5 @@
 import KVBlocks
+import TestSupport
 import Testing
 
 /// 20,000 random operations, each checked against what a naive owner of blocks would say.
