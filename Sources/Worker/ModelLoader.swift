@@ -23,18 +23,11 @@ struct LoadedWorker: Sendable {
   /// Maps the file, repacks its weights, and starts engine and transfer server. Takes seconds and all compute
   /// threads: not for the cooperative pool, nor for an event loop.
   init(_ configuration: WorkerConfiguration, logger: Logger) throws {
-    let file: GGUFFile
-    let tokenizer: Tokenizer
-    let llama: LlamaModel
-    do {
-      file = try GGUFFile(path: configuration.modelPath)
-      tokenizer = try Tokenizer(metadata: file.metadata)
-      llama = try LlamaModel(
-        file: file, threads: ThreadPool(threads: configuration.threads, cpus: configuration.cpus),
-        maxContext: configuration.engine.maxModelLength, blockSize: configuration.blockSize)
-    } catch {
-      throw WorkerError.model("\(configuration.modelPath): \(error)")
+    let allowed = Processors.allowed
+    if let missing = configuration.cpus.first(where: { !allowed.contains($0) }) {
+      throw WorkerError.noProcessor(missing, allowed: allowed)
     }
+    let (file, tokenizer, llama) = try Self.open(configuration)
     layout = llama.kvLayout
     report = llama.loadReport
     engineID = UUID().uuidString.lowercased()
@@ -51,12 +44,30 @@ struct LoadedWorker: Sendable {
     model = ServedModel(
       names: configuration.servedNames, path: configuration.modelPath, tokenizer: tokenizer,
       template: Self.template(of: tokenizer, logger), maxModelLength: llama.contextLength,
-      vocabularySize: llama.vocabularySize, created: Int(Date().timeIntervalSince1970),
+      vocabularySize: min(llama.vocabularySize, tokenizer.vocabularySize),
+      longestToken: tokenizer.longestToken, created: Int(Date().timeIntervalSince1970),
       systemFingerprint: "xpyd-\(configuration.version)")
     var settings = configuration.engine
     settings.eosTokenIDs = tokenizer.endOfGenerationTokenIDs
+    settings.vocabularySize = model.vocabularySize
     if let policy = configuration.kvTransfer?.pullFailurePolicy { settings.pullFailurePolicy = policy }
-    engine = Engine(model: llama, kv: memory, configuration: settings, transport: transport, logger: logger)
+    engine = Engine(
+      model: PinnedModel(llama, processor: configuration.cpus.first), kv: memory, configuration: settings,
+      transport: transport, logger: logger)
+  }
+
+  private static func open(
+    _ configuration: WorkerConfiguration
+  ) throws(WorkerError) -> (GGUFFile, Tokenizer, LlamaModel) {
+    do {
+      let file = try GGUFFile(path: configuration.modelPath)
+      let llama = try LlamaModel(
+        file: file, threads: ThreadPool(threads: configuration.threads, cpus: configuration.cpus),
+        maxContext: configuration.engine.maxModelLength, blockSize: configuration.blockSize)
+      return (file, try Tokenizer(metadata: file.metadata), llama)
+    } catch {
+      throw WorkerError.model("\(configuration.modelPath): \(error)")
+    }
   }
 
   /// A template that we cannot read costs the chat endpoint, not the worker.
@@ -68,6 +79,13 @@ struct LoadedWorker: Sendable {
       logger.warning("The chat template cannot be used", metadata: ["reason": "\(error)"])
       return nil
     }
+  }
+}
+
+extension Tokenizer {
+  /// In bytes.
+  fileprivate var longestToken: Int {
+    (0..<Int32(vocabularySize)).reduce(1) { max($0, bytes(of: $1).count) }
   }
 }
 

@@ -12,8 +12,10 @@ struct ServedModel: Sendable {
   var template: ChatTemplate?
   /// Prompt and output together, in tokens.
   var maxModelLength: Int
-  /// Rows of the output matrix; at least the tokenizer's.
+  /// Tokens that the tokenizer knows and the model has output rows for.
   var vocabularySize: Int
+  /// Bytes of the longest token.
+  var longestToken: Int
   /// Unix seconds.
   var created: Int
   var systemFingerprint: String

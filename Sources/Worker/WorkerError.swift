@@ -3,6 +3,7 @@ package enum WorkerError: Error, Sendable, Equatable {
   case badTransferConfiguration(String)
   /// `reason` tells the file and what to do.
   case model(String)
+  case noProcessor(Int, allowed: [Int])
   case noSecret(path: String, reason: String)
   case poolTooSmall(blocks: Int, blockSize: Int, maxModelLength: Int)
 }
@@ -13,6 +14,9 @@ extension WorkerError: CustomStringConvertible {
     case .badTransferConfiguration(let reason):
       #"--kv-transfer-config: \#(reason). Give e.g. '{"kv_connector":"NixlConnector","kv_role":"kv_both"}'."#
     case .model(let reason): reason
+    case .noProcessor(let processor, let allowed):
+      "--cpus: this process may not run on processor \(processor), but on \(allowed.map { "\($0)" }.joined(separator: ","))."
+        + " Name some of these."
     case .noSecret(let path, let reason):
       "--kv-secret-file \(path): \(reason). Write a secret of at least 16 characters into it, the same on all workers."
     case .poolTooSmall(let blocks, let blockSize, let maxModelLength):

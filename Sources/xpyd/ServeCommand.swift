@@ -140,8 +140,11 @@ struct EngineOptions: ParsableArguments {
     if numKvBlocks != nil, kvCacheMemory != nil {
       throw ValidationError("Give --num-kv-blocks or --kv-cache-memory, not both.")
     }
-    for (name, value, limit) in [("--num-kv-blocks", numKvBlocks ?? 1, 1 << 24), ("--block-size", blockSize, 1024)]
-    where value > limit {
+    let limits = [
+      ("--num-kv-blocks", numKvBlocks ?? 1, 1 << 24), ("--block-size", blockSize, 1024),
+      ("--threads", threads ?? 1, 1024),
+    ]
+    for (name, value, limit) in limits where value > limit {
       throw ValidationError("\(name) must be at most \(limit), not \(value).")
     }
   }

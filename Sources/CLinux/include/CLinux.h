@@ -49,3 +49,12 @@ int xs_event_descriptor(void);
 
 /// Names the calling thread, at most 15 bytes, for `top -H`.
 void xs_name_thread(const char *name);
+
+/// Processors that one mask can name: bit `p % 64` of word `p / 64` is processor p.
+enum { xs_processor_limit = 1024 };
+
+/// The processors that this thread may run on: `sched_getaffinity`, whose `cpu_set_t` is made by macros.
+int xs_get_processors(uint64_t mask[xs_processor_limit / 64]);
+
+/// Sets them: `sched_setaffinity`. Those that the machine lacks are left out; EINVAL if none remains.
+int xs_set_processors(const uint64_t mask[xs_processor_limit / 64]);
