@@ -65,6 +65,17 @@ extension ServedModel {
     return String(decoding: bytes[..<(start + wanted.count)], as: UTF8.self)
   }
 
+  /// Refuses a text that cannot fit the context, before it is cut into tokens.
+  func checkLength(_ text: String, truncation: RequestOptions.Truncation?) throws(APIError) {
+    guard truncation == nil else { return }
+    // Normal form C, on which some tokenizers work, makes a text at most three times shorter (Hangul's jamo).
+    let bytesPerToken = 3 * longestToken
+    let tokens = (text.utf8.count + bytesPerToken - 1) / bytesPerToken
+    if tokens > maxModelLength {
+      throw .tooLong(promptTokens: tokens, outputTokens: nil, contextLength: maxModelLength)
+    }
+  }
+
   /// - Parameters:
   ///   - maxTokens: as asked for; nil: whatever fits.
   /// - Throws: A 400 with both numbers if prompt and output do not fit the context.

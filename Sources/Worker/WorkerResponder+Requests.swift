@@ -6,9 +6,10 @@ extension WorkerResponder {
   func plan(
     _ request: CompletionRequest, _ id: RequestID, _ now: Int
   ) throws(APIError) -> (GenerationPlan, any GenerationFormat) {
-    try check(request.options, request.sampling)
+    try check(request.options, request.sampling, prompts: request.prompts.count)
     var prompts: [(tokens: [Int32], echo: String)] = []
     for prompt in request.prompts {
+      if case .text(let text) = prompt { try model.checkLength(text, truncation: request.options.truncation) }
       let tokens = try model.tokens(of: prompt, addSpecialTokens: request.options.addSpecialTokens)
       prompts.append(
         (
@@ -16,7 +17,7 @@ extension WorkerResponder {
           request.echo ? model.text(of: prompt) : ""
         ))
     }
-    let limit = request.sampling.maxTokens ?? CompletionRequest.defaultMaxTokens
+    let limit = request.sampling.maxTokens ?? request.defaultMaxTokens ?? .max
     let maxTokens = prompts.map { min(limit, model.maxModelLength - $0.tokens.count) }
     return (
       try plan(prompts, maxTokens, request.sampling, request.options, id: "cmpl-\(id.text)", now),
@@ -27,8 +28,9 @@ extension WorkerResponder {
   func plan(
     _ request: ChatCompletionRequest, _ id: RequestID, _ now: Int
   ) throws(APIError) -> (GenerationPlan, any GenerationFormat) {
-    try check(request.options, request.sampling)
+    try check(request.options, request.sampling, prompts: 1)
     let text = try model.render(request.messages, request.template)
+    try model.checkLength(text, truncation: request.options.truncation)
     let tokens = try model.fit(
       model.tokens(of: .text(text), addSpecialTokens: request.options.addSpecialTokens),
       truncation: request.options.truncation, maxTokens: request.sampling.maxTokens)
@@ -41,9 +43,16 @@ extension WorkerResponder {
     )
   }
 
-  private func check(_ options: RequestOptions, _ sampling: SamplingFields) throws(APIError) {
+  private func check(_ options: RequestOptions, _ sampling: SamplingFields, prompts: Int) throws(APIError) {
     try model.check(name: options.model)
     try sampling.validate(contextLength: model.maxModelLength, vocabularySize: model.vocabularySize)
+    // A 503 would promise that it fits later.
+    if sampling.n * prompts > maxWaiting {
+      throw .badValue(
+        "The request asks for \(sampling.n * prompts) choices, and at most \(maxWaiting) may wait at this worker. Ask for "
+          + "fewer prompts or a smaller n, or start the worker with a higher --max-waiting.", param: "n",
+        value: "\(sampling.n)")
+    }
   }
 
   private func plan(

@@ -4,17 +4,21 @@ import HTTPServer
 import Logging
 import NIOCore
 import NIOHTTP1
+import NIOPosix
 import ServingAPI
 import Synchronization
 
 /// Takes requests from the event loop: what is known at once is answered at once, everything else by a task.
 ///
-/// The tasks' own work is short (JSON, tokenizing, text); the engine computes on its own threads.
+/// The tasks' own work is short (JSON, tokenizing, text) or, for a large body, done on a thread for such; the engine
+/// computes on its own threads.
 final class WorkerResponder: HTTPResponder {
   let model: ServedModel
   let engine: Engine
   let metrics: WorkerMetrics
   let role: KVTransferConfiguration.Role?
+  /// Choices that one request may ask for.
+  let maxWaiting: Int
   let logger: Logger
   private let http: HTTPMetrics
   private let apiKeys: APIKeys
@@ -26,11 +30,12 @@ final class WorkerResponder: HTTPResponder {
     model = loaded.model
     engine = loaded.engine
     role = configuration.kvTransfer?.role
+    maxWaiting = configuration.engine.maxWaiting
     self.logger = logger
     metrics = WorkerMetrics(modelName: loaded.model.names[0])
     metrics.add(
       loaded.engine, layout: loaded.layout, enablePrefixCaching: configuration.engine.enablePrefixCaching)
-    if let transport = loaded.transport { metrics.add(transport) }
+    if let transport = loaded.transport { metrics.add(transport, loaded.engine) }
     http = HTTPMetrics(metrics.registry)
     ProcessMetrics.add(to: metrics.registry)
     apiKeys = APIKeys(configuration.apiKeys)
@@ -42,7 +47,7 @@ final class WorkerResponder: HTTPResponder {
 
   func respond(to request: HTTPRequest, writer: HTTPResponseWriter) {
     let id = RequestID(request.headers.first(name: HeaderNames.requestID))
-    let headers: HTTPHeaders = ["server": "xpyd", HeaderNames.requestID: id.text]
+    let headers = Self.headers(id)
     let route: Route
     switch Route.find(request.method, request.path) {
     case .found(let found): route = found
@@ -54,7 +59,7 @@ final class WorkerResponder: HTTPResponder {
     }
     switch route {
     case .tokenize, .detokenize, .completions, .chatCompletions:
-      let exchange = Exchange(request: request, route: route, id: id, writer: writer, headers: headers)
+      let exchange = Exchange(request: request, route: route, id: id, writer: writer)
       let task = Task { await self.handle(exchange) }
       writer.onClientGone { task.cancel() }
     case .metrics:
@@ -62,6 +67,8 @@ final class WorkerResponder: HTTPResponder {
     default: answer(immediate(route), route, writer, headers)
     }
   }
+
+  private static func headers(_ id: RequestID) -> HTTPHeaders { ["server": "xpyd", HeaderNames.requestID: id.text] }
 
   // MARK: At once
 
@@ -94,31 +101,48 @@ final class WorkerResponder: HTTPResponder {
 
   // MARK: By a task
 
+  /// Bytes from which on reading a body holds up the threads that all tasks share.
+  private static let largeBody = 65_536
+
   /// One request that a task answers.
   private struct Exchange: Sendable {
     var request: HTTPRequest
     var route: Route
     var id: RequestID
     var writer: HTTPResponseWriter
-    var headers: HTTPHeaders
 
     var body: [UInt8] { Array(request.body.readableBytesView) }
     var contentType: String? { request.headers.first(name: "content-type") }
+    var headers: HTTPHeaders { WorkerResponder.headers(id) }
+
+    /// As vLLM: the body names the request where the header does not.
+    func id(inBody given: String?) -> RequestID {
+      guard let given, !request.headers.contains(name: HeaderNames.requestID) else { return id }
+      return RequestID(given)
+    }
+  }
+
+  /// What a body asks for.
+  private enum Work: Sendable {
+    case answer(HTTPReply)
+    case generate(GenerationPlan, any GenerationFormat, RequestID)
   }
 
   private func handle(_ exchange: Exchange) async {
     let started = ContinuousClock.now
+    var exchange = exchange
     var logger = logger
     logger[metadataKey: "request.id"] = "\(exchange.id.text)"
     do {
-      let fields = try RequestBody.parse(exchange.body, contentType: exchange.contentType)
-      switch exchange.route {
-      case .tokenize: answer(.json(try tokenize(fields)), exchange.route, exchange.writer, exchange.headers)
-      case .detokenize: answer(.json(try detokenize(fields)), exchange.route, exchange.writer, exchange.headers)
-      default:
+      switch try await read(exchange) {
+      case .answer(let reply): answer(reply, exchange.route, exchange.writer, exchange.headers)
+      case .generate(let plan, let format, let id):
+        exchange.id = id
+        logger[metadataKey: "request.id"] = "\(id.text)"
         http.beginGeneration()
         defer { http.endGeneration() }
-        let summary = try await generate(exchange, fields, logger)
+        let run = GenerationRun(plan: plan, format: format, model: model, engine: engine, metrics: metrics)
+        let summary = try await run.respond(exchange.writer, headers: exchange.headers)
         http.count(exchange.route, status: .ok)
         log(summary, exchange, since: started, logger)
       }
@@ -127,18 +151,28 @@ final class WorkerResponder: HTTPResponder {
     }
   }
 
-  private func generate(
-    _ exchange: Exchange, _ fields: BodyValue.Fields, _ logger: Logger
-  ) async throws -> GenerationRun.Summary {
+  private func read(_ exchange: Exchange) async throws -> Work {
+    guard exchange.request.body.readableBytes >= Self.largeBody else { return try work(exchange) }
+    return try await NIOThreadPool.singleton.runIfActive { try self.work(exchange) }
+  }
+
+  private func work(_ exchange: Exchange) throws(APIError) -> Work {
+    let fields = try RequestBody.parse(exchange.body, contentType: exchange.contentType)
     let now = Int(Date().timeIntervalSince1970)
-    let (plan, format) =
-      try exchange.route == .completions
-      ? self.plan(CompletionRequest(fields), exchange.id, now)
-      : self.plan(ChatCompletionRequest(fields), exchange.id, now)
-    var headers = exchange.headers
-    headers.replaceOrAdd(name: HeaderNames.requestID, value: exchange.id.text)
-    return try await GenerationRun(plan: plan, format: format, model: model, engine: engine, metrics: metrics)
-      .respond(exchange.writer, headers: headers)
+    switch exchange.route {
+    case .tokenize: return .answer(.json(try tokenize(fields)))
+    case .detokenize: return .answer(.json(try detokenize(fields)))
+    case .completions:
+      let request = try CompletionRequest(fields)
+      let id = exchange.id(inBody: request.options.requestID)
+      let (plan, format) = try plan(request, id, now)
+      return .generate(plan, format, id)
+    default:
+      let request = try ChatCompletionRequest(fields)
+      let id = exchange.id(inBody: request.options.requestID)
+      let (plan, format) = try plan(request, id, now)
+      return .generate(plan, format, id)
+    }
   }
 
   private func fail(_ error: any Error, _ exchange: Exchange, _ logger: Logger) {

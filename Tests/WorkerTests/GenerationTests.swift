@@ -38,6 +38,10 @@ struct GenerationTests {
       let shown = try await worker.complete(
         Self.body(["stop": [.string(stop)], "include_stop_str_in_output": true, "stream": .bool(streamed)]))
       #expect(shown.output() == expected + stop)
+      // The engine was told to drop both requests; their clients got a whole answer.
+      for (reason, count) in [("stop", 2.0), ("abort", 0), ("length", 1)] {
+        #expect(try await worker.metric("vllm:request_success_total", "finished_reason=\"\(reason)\"") == count)
+      }
       #expect(try await worker.poolIsFree())
     }
   }
@@ -137,6 +141,13 @@ struct GenerationTests {
         "/v1/chat/completions", ["messages": [["role": "user", "content": "Hi"]], "temperature": 0])
       #expect(answer.json["usage"]?["total_tokens"] == 128)
       #expect(answer.json["choices"]?.arrayValue?.first?["finish_reason"] == "length")
+    }
+  }
+
+  @Test func `max_tokens null fills the context, as vLLM does`() async throws {
+    try await withWorker(configure: { $0.engine.maxModelLength = 128 }) { worker in
+      let answer = try await worker.complete(Self.body(["max_tokens": nil]))
+      #expect(answer.json["usage"]?["total_tokens"] == 128)
     }
   }
 

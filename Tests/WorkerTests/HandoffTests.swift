@@ -103,8 +103,9 @@ struct HandoffTests {
         #expect(answer.status == 200)
         #expect(answer.output() == expected)
       }
-      let metrics = try await decoder.get("/metrics").text
-      #expect(metrics.contains("xpyd:kv_pull_failures_total"))
+      #expect(try await decoder.metric("xpyd:kv_pull_failures_total", #"error_type="unknown_handoff""#) == 1)
+      #expect(try await decoder.metric("xpyd:kv_pulls_total") == 1)
+      #expect(try await decoder.metric("vllm:nixl_num_failed_transfers_total") == 1)
     }
   }
 
@@ -156,6 +157,8 @@ struct HandoffTests {
       let answer = try await decoder.complete(
         Self.body("Another prompt, and longer", ["kv_transfer_params": ticket]))
       #expect(answer.output() == expected)
+      #expect(try await decoder.metric("xpyd:kv_pull_failures_total", #"error_type="prompt_mismatch""#) == 1)
+      #expect(try await decoder.metric("vllm:nixl_num_failed_transfers_total") == 1)
       _ = try await decoder.complete(Self.body("The sea was calm", ["kv_transfer_params": ticket]))
     }
   }

@@ -15,8 +15,11 @@ struct HostileTests {
         await client.close()
       }
       #expect(try await worker.poolIsFree())
-      #expect(try await eventually { worker.worker.statistics.running == 0 })
-      #expect(try await eventually { worker.worker.statistics.finished.abort == 4 })
+      #expect(try await worker.eventually { worker.worker.statistics.running == 0 })
+      #expect(
+        try await worker.eventually {
+          try await worker.metric("vllm:request_success_total", #"finished_reason="abort""#) == 4
+        })
     }
   }
 
@@ -27,10 +30,10 @@ struct HostileTests {
       try await client.send(
         TestWorker.request(
           "POST", "/v1/completions", headers: [("Content-Type", "application/json")], body: body.encoded))
-      #expect(try await eventually { worker.worker.statistics.running == 1 })
+      #expect(try await worker.eventually { worker.worker.statistics.running == 1 })
       await client.close()
       #expect(try await worker.poolIsFree())
-      #expect(try await eventually { worker.worker.statistics.running == 0 })
+      #expect(try await worker.eventually { worker.worker.statistics.running == 0 })
     }
   }
 
@@ -86,12 +89,84 @@ struct HostileTests {
       $0.engine.maxWaiting = 1
       $0.engine.maxSequences = 1
     }) { worker in
-      let body: BodyValue = ["prompt": "a", "max_tokens": 2, "temperature": 1, "n": 16]
-      let answer = try await worker.complete(body)
+      // One generates, one waits: the third is one too many.
+      let long: BodyValue = ["prompt": "The sea", "max_tokens": 4000, "temperature": 0]
+      var clients: [RawClient] = []
+      for places in [(running: 1, waiting: 0), (running: 1, waiting: 1)] {
+        let client = try await RawClient.connect(port: worker.worker.port)
+        try await client.send(
+          TestWorker.request(
+            "POST", "/v1/completions", headers: [("Content-Type", "application/json")], body: long.encoded))
+        clients.append(client)
+        #expect(
+          try await worker.eventually {
+            worker.worker.statistics.running == places.running && worker.worker.statistics.waiting == places.waiting
+          })
+      }
+      let answer = try await worker.complete(["prompt": "a", "max_tokens": 2])
       #expect(answer.status == 503)
       #expect(Int(answer.headers["retry-after"] ?? "") ?? 0 >= 1)
       #expect(answer.json["error"]?["type"] == "ServiceUnavailableError")
+      for client in clients { await client.close() }
       #expect(try await worker.poolIsFree())
+    }
+  }
+
+  @Test func `More choices than may ever wait are a 400 with both numbers`() async throws {
+    try await withWorker(configure: { $0.engine.maxWaiting = 5 }) { worker in
+      let body: BodyValue = ["prompt": ["a", "b"], "max_tokens": 2, "n": 3]
+      let answer = try await worker.complete(body)
+      #expect(answer.status == 400)
+      #expect(answer.text.contains("6 choices") && answer.text.contains("at most 5"))
+    }
+  }
+
+  @Test func `A text too long for the context is refused by its bytes, large or huge`() async throws {
+    try await withWorker(configure: { $0.engine.maxModelLength = 128 }) { worker in
+      // The longest token has 13 bytes, and normal form C shortens a text to a third at most.
+      for (bytes, tokens) in [(128 * 39 + 1, 129), (4_000_000, 102_565)] {
+        let text = BodyValue.string(String(repeating: "a", count: bytes))
+        let answer = try await worker.complete(["prompt": text])
+        #expect(answer.status == 400)
+        #expect(answer.json["error"]?["message"]?.stringValue?.contains("at least \(tokens) input tokens") == true)
+        let chat = try await worker.post("/v1/chat/completions", ["messages": [["role": "user", "content": text]]])
+        #expect(chat.status == 400)
+        #expect(chat.json["error"]?["message"]?.stringValue?.contains("at least ") == true)
+      }
+      let cut = try await worker.complete([
+        "prompt": .string(String(repeating: "a", count: 200_000)), "truncate_prompt_tokens": 5, "max_tokens": 1,
+      ])
+      #expect(cut.json["usage"]?["prompt_tokens"] == 5)
+    }
+  }
+
+  @Test func `A token that only the model knows cannot be asked for`() async throws {
+    try await withWorker { worker in
+      let answer = try await worker.complete(["prompt": "a", "logit_bias": ["265": 100]])
+      #expect(answer.status == 400 && answer.text.contains("logit_bias"))
+    }
+  }
+
+  @Test(arguments: [
+    ("/v1/completions", #"{"prompt":"a","max_tokens":2,"stop":null,"n":null,"stream":null,"logprobs":null}"#, 200),
+    ("/v1/completions", #"{"prompt":"a","max_tokens":2,"temperature":2.5,"logprobs":0}"#, 200),
+    ("/v1/completions", #"{"prompt":"a","max_tokens":2,"stream":true,"n":2}"#, 200),
+    ("/v1/completions", #"{"prompt":"\ud83d\ude00","max_tokens":2}"#, 200),
+    ("/v1/completions", #"{"prompt":"\ud83d","max_tokens":2}"#, 400),
+    ("/v1/completions", #"{"prompt":[]}"#, 400),
+    ("/v1/completions", #"{"prompt":[[]]}"#, 400),
+    ("/v1/completions", #"{"prompt":"a","stream_options":{"include_usage":true}}"#, 400),
+    ("/v1/chat/completions", #"{"messages":[],"max_tokens":2}"#, 400),
+    ("/v1/chat/completions", #"{"messages":[{"role":"system","content":"Be brief"}],"max_tokens":2}"#, 200),
+    ("/v1/chat/completions", #"{"messages":[{"role":"user","content":[]}],"max_tokens":2,"tools":null}"#, 200),
+    ("/v1/chat/completions", #"{"messages":[{"role":"user","content":null}],"max_tokens":2,"top_logprobs":0}"#, 200),
+    ("/v1/chat/completions", #"{"messages":[{"role":"user","content":"a"}],"max_tokens":2,"top_logprobs":2}"#, 400),
+  ])
+  func `Odd requests are answered as vLLM answers them`(path: String, body: String, status: Int) async throws {
+    try await withWorker { worker in
+      let answer = try await worker.send(
+        "POST", path, headers: [("Content-Type", "application/json")], body: Array(body.utf8))
+      #expect(answer.status == status, "\(answer.text)")
     }
   }
 }

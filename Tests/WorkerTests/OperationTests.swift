@@ -103,6 +103,24 @@ struct OperationTests {
     #expect(try KVPoolSize.automatic.blocks(layout: layout, maxModelLength: 128, memory: 1 << 20) == 64)
   }
 
+  @Test func `A processor that is none is an error that names those that are, and on those it serves`() async throws {
+    let error = await #expect(throws: WorkerError.self) {
+      try await withWorker(configure: { $0.cpus = [1023] }) { _ in }
+    }
+    guard case .noProcessor(1023, let allowed)? = error else {
+      Issue.record("\(String(describing: error))")
+      return
+    }
+    let first = try #require(allowed.first)
+    try await withWorker(configure: {
+      $0.cpus = [first]
+      $0.threads = 2
+    }) { worker in
+      let answer = try await worker.complete(["prompt": "a", "max_tokens": 2])
+      #expect(answer.status == 200)
+    }
+  }
+
   @Test func `A model that is none is an error that names the file`() async throws {
     let error = await #expect(throws: WorkerError.self) {
       try await withWorker(configure: { $0.modelPath = "/nowhere/model.gguf" }) { _ in }

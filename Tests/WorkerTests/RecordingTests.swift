@@ -60,6 +60,21 @@ struct RecordingTests {
     }
   }
 
+  @Test func `The body names a request that the header does not`() async throws {
+    try await withWorker { worker in
+      let body: BodyValue = ["prompt": "a", "max_tokens": 1, "request_id": "from-body"]
+      let named = try await worker.post("/v1/completions", body)
+      #expect(named.json["id"] == "cmpl-from-body")
+      #expect(named.headers["x-request-id"] == "from-body")
+      let both = try await worker.post("/v1/completions", body, headers: [("X-Request-Id", "from-header")])
+      #expect(both.json["id"] == "cmpl-from-header")
+      let hostile = try await worker.post(
+        "/v1/completions", ["prompt": "a", "max_tokens": 1, "request_id": "a\r\nX-Evil: 1"])
+      #expect(hostile.headers["x-evil"] == nil)
+      #expect(hostile.headers["x-request-id"]?.count == 16)
+    }
+  }
+
   @Test func `A wrong method names the right one`() async throws {
     try await withWorker { worker in
       let generation = try await worker.get("/v1/completions")

@@ -40,19 +40,26 @@ struct TestWorker: Sendable {
   func poolIsFree() async throws -> Bool {
     try await eventually { worker.statistics.freeBlocks == worker.statistics.totalBlocks }
   }
+
+  /// Looks again after each round trip to the worker, for so many of them at most.
+  func eventually(_ condition: () async throws -> Bool) async throws -> Bool {
+    for _ in 0..<10_000 {
+      if try await condition() { return true }
+      _ = try await get("/ping")
+    }
+    return false
+  }
+
+  /// The value of the first line of `/metrics` that has this name and these labels, in the order of the exposition.
+  func metric(_ name: String, _ labels: String = "") async throws -> Double? {
+    let constant = #"engine="0",model_name="smollm2""#
+    let series = "\(name){\(labels.isEmpty ? constant : "\(constant),\(labels)")} "
+    let line = try await get("/metrics").text.split(separator: "\n").first { $0.hasPrefix(series) }
+    return line.flatMap { Double($0.dropFirst(series.count)) }
+  }
 }
 
 struct NoAnswer: Error { var bytes: Int }
-
-/// Looks again and again, for ten seconds at most.
-func eventually(_ condition: () async throws -> Bool) async throws -> Bool {
-  let deadline = ContinuousClock.now + .seconds(10)
-  while ContinuousClock.now < deadline {
-    if try await condition() { return true }
-    try await Task.sleep(for: .milliseconds(2))
-  }
-  return try await condition()
-}
 
 /// One file for all tests: the same weights each time.
 private let tinyModel: TemporaryFile = {
