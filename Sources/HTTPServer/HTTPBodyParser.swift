@@ -141,11 +141,17 @@ package struct HTTPBodyParser: Sendable {
   private static func chunkSize(_ line: ByteBufferView) throws(HTTPProtocolError) -> Int {
     var size = 0
     var digits = 0
-    for byte in line {
-      guard let digit = Character(UnicodeScalar(byte)).hexDigitValue, byte < 0x80 else { break }
+    digits: for byte in line {
+      let digit: UInt8
+      switch byte {
+      case 0x30...0x39: digit = byte - 0x30
+      case 0x41...0x46: digit = byte - 0x41 + 10
+      case 0x61...0x66: digit = byte - 0x61 + 10
+      default: break digits
+      }
       digits += 1
       guard digits <= 15 else { throw .malformed("a chunk size is too large") }
-      size = size << 4 | digit
+      size = size << 4 | Int(digit)
     }
     guard digits > 0 else { throw .malformed("a chunk size is not hexadecimal") }
     let rest = line.dropFirst(digits)

@@ -166,7 +166,7 @@ package final class HTTPResponseWriter: @unchecked Sendable {
       connection.append(bytes)
     case .chunked:
       connection.append { out in
-        out.writeString(String(bytes.readableBytes, radix: 16))
+        out.writeHexadecimal(bytes.readableBytes)
         out.writeStaticString("\r\n")
       }
       connection.append(bytes)
@@ -200,6 +200,16 @@ package struct HTTPClientGone: Error, CustomStringConvertible {
 }
 
 extension ByteBuffer {
+  /// - Parameter number: Not negative.
+  fileprivate mutating func writeHexadecimal(_ number: Int) {
+    var shift = max(0, (Int.bitWidth - 1 - number.leadingZeroBitCount) / 4 * 4)
+    while shift >= 0 {
+      let digit = UInt8(truncatingIfNeeded: number >> shift) & 0xF
+      writeInteger(digit < 10 ? 0x30 + digit : 0x61 - 10 + digit)
+      shift -= 4
+    }
+  }
+
   /// Status line and fields without the empty line. Framing fields of `headers` that are the server's are left out, and
   /// a control byte in a value becomes a space, so that no value can begin a new line. `Date` is added if it is missing;
   /// a response that is passed on has its origin's.

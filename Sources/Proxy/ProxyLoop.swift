@@ -10,6 +10,8 @@ final class ProxyContext: Sendable {
   let metrics: ProxyMetrics
   let statistics: TTFTStatistics
   let rotation = Rotation()
+  /// Random, so that no two proxies, nor two lives of one, give out the same request ids.
+  private let requestIDPrefix = String(UInt64.random(in: .min ... .max) | 1 << 63, radix: 16)
   let logger: Logger
 
   init(_ configuration: ProxyConfiguration, logger: Logger) {
@@ -23,6 +25,8 @@ final class ProxyContext: Sendable {
     metrics = ProxyMetrics(prefillers: prefillers.workers, decoders: decoders.workers)
     statistics = TTFTStatistics(prefillers: configuration.prefillers.count)
   }
+
+  func newRequestID(_ shape: RequestShape) -> String { "\(requestIDPrefix)-\(shape.sequence)" }
 
   /// Books what a leg's fault says of its worker, and logs a change.
   func book(_ fault: LegFault, of worker: Worker, now: NIODeadline) {

@@ -35,8 +35,10 @@ struct EventStreamGate: Sendable {
 
   /// The JSON of the first event's data if it is an error: vLLM answers 200 before it knows that it cannot.
   static func leadingError(in events: ByteBuffer) -> ByteBuffer? {
-    let view = events.readableBytesView
-    for line in view.split(whereSeparator: { $0 == UInt8(ascii: "\n") || $0 == UInt8(ascii: "\r") }) {
+    var rest = events.readableBytesView
+    while !rest.isEmpty {
+      let line = rest.prefix { $0 != UInt8(ascii: "\n") && $0 != UInt8(ascii: "\r") }
+      rest = rest.dropFirst(line.count + 1)
       guard line.starts(with: "data:".utf8) else { continue }
       let data = line.dropFirst(5).drop { $0 == UInt8(ascii: " ") }
       // Ordinary events have other first keys: only a suspect is scanned.

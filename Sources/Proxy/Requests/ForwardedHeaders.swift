@@ -47,15 +47,14 @@ enum ForwardedHeaders {
     return HTTPHeaders(kept)
   }
 
-  /// The client's id if it can be passed on as it is, else a new one of 128 random bits.
-  static func requestID(_ headers: HTTPHeaders) -> String {
+  /// The client's id if it can be passed on as it is, else a new one.
+  static func requestID(_ headers: HTTPHeaders, else new: @autoclosure () -> String) -> String {
     if let given = headers.first(name: HeaderNames.requestID), (1...128).contains(given.utf8.count),
       given.utf8.allSatisfy({ (0x21...0x7E).contains($0) })
     {
       return given
     }
-    let digits = String(UInt64.random(in: .min ... .max) | 1 << 63, radix: 16)
-    return digits + String(UInt64.random(in: .min ... .max) | 1 << 63, radix: 16)
+    return new()
   }
 
   private static func namedInConnection(_ headers: HTTPHeaders) -> [String] {

@@ -47,13 +47,14 @@ final class RequestExchange: @unchecked Sendable {
     self.writer = writer
     self.body = body
     received = request.received
-    requestID = ForwardedHeaders.requestID(request.headers)
+    let shape = RequestShape(sequence: loop.context.rotation.next())
+    self.shape = shape
+    requestID = ForwardedHeaders.requestID(request.headers, else: loop.context.newRequestID(shape))
     headerLines = ForwardedHeaders.requestLines(
       request.headers, requestID: requestID, workerKey: configuration.workerKey)
     target = request.path + (request.query.map { "?\($0)" } ?? "")
     plainBody = body?.plain ?? request.body
     isStreamed = body?.isStreamed ?? false
-    shape = RequestShape(sequence: loop.context.rotation.next())
     let route = loop.context.handoff == nil ? .decoderAlone : body?.route ?? .decoderAlone
     machine = TwoLegRequest(route, attemptsPerLeg: configuration.attemptsPerLeg)
     requestDeadline = received + TimeAmount(configuration.deadlines.request)

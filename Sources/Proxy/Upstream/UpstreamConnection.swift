@@ -6,6 +6,8 @@ final class UpstreamConnection: ChannelInboundHandler {
   typealias InboundIn = ByteBuffer
   typealias OutboundOut = ByteBuffer
 
+  /// A smaller body is copied behind its head: that costs less than a second write.
+  private static let mostCopied = 16 * 1024
   let worker: Worker
   private let pool: UpstreamPool
   private var leg: UpstreamLeg?
@@ -30,7 +32,12 @@ final class UpstreamConnection: ChannelInboundHandler {
     self.leg = leg
     parser = HTTPResponseParser()
     heardNothing = true
-    context.write(wrapOutboundOut(leg.head), promise: nil)
+    var head = leg.head
+    if leg.body.readableBytes <= Self.mostCopied {
+      head.writeImmutableBuffer(leg.body)
+      return context.writeAndFlush(wrapOutboundOut(head), promise: nil)
+    }
+    context.write(wrapOutboundOut(head), promise: nil)
     context.writeAndFlush(wrapOutboundOut(leg.body), promise: nil)
   }
 
