@@ -15,7 +15,7 @@ extension WorkerMetrics {
         ("enable_prefix_caching", enablePrefixCaching ? "True" : "False"),
         ("num_cpu_blocks", "\(engine.statistics.totalBlocks)"),
       ]
-    ).set(1)
+    ) { 1 }
   }
 
   private func addGauges(of engine: Engine) {

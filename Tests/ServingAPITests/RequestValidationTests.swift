@@ -123,7 +123,8 @@ struct RequestValidationTests {
 
   @Test(arguments: [
     (#""suffix":"x""#, "suffix"), (#""use_beam_search":true"#, "use_beam_search"), (#""best_of":2"#, "best_of"),
-    (#""prompt_logprobs":1"#, "prompt_logprobs"), (#""bad_words":["x"]"#, "bad_words"),
+    (#""prompt_logprobs":1"#, "prompt_logprobs"), (#""prompt_logprobs":0"#, "prompt_logprobs"),
+    (#""bad_words":["x"]"#, "bad_words"),
     (#""response_format":{"type":"json_object"}"#, "response_format"), (#""length_penalty":2.5"#, "length_penalty"),
     (#""structured_outputs":{"choice":["a"]}"#, "structured_outputs"), (#""priority":3"#, "priority"),
     (#""echo":true,"logprobs":1"#, "echo"),

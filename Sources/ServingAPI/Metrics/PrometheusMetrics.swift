@@ -7,17 +7,6 @@ package final class Counter: Sendable {
   package var value: Double { storage.withLock { $0 } }
 
   package func increment(by amount: Double = 1) { storage.withLock { $0 += amount } }
-  package func increment(by amount: Int) { increment(by: Double(amount)) }
-}
-
-/// A number that goes up and down.
-package final class Gauge: Sendable {
-  private let storage = Mutex(0.0)
-
-  package var value: Double { storage.withLock { $0 } }
-
-  package func set(_ value: Double) { storage.withLock { $0 = value } }
-  package func add(_ amount: Double) { storage.withLock { $0 += amount } }
 }
 
 /// Observations counted by upper bound.

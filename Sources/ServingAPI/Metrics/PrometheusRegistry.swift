@@ -10,7 +10,6 @@ package final class PrometheusRegistry: Sendable {
 
   enum Source: Sendable {
     case counter(Counter)
-    case gauge(Gauge)
     case histogram(Histogram)
     case reading(@Sendable () -> Double)
     case readings(label: String, @Sendable () -> [(value: String, number: Double)])
@@ -36,12 +35,6 @@ package final class PrometheusRegistry: Sendable {
     let counter = Counter()
     add(name, help, "counter", labels, .counter(counter))
     return counter
-  }
-
-  package func gauge(_ name: String, help: String, labels: Labels = []) -> Gauge {
-    let gauge = Gauge()
-    add(name, help, "gauge", labels, .gauge(gauge))
-    return gauge
   }
 
   /// - Parameter buckets: upper bounds, ascending, without `+Inf`.
@@ -96,7 +89,6 @@ package final class PrometheusRegistry: Sendable {
     let braced = labels.isEmpty ? "" : "{\(labels)}"
     switch source {
     case .counter(let counter): text += "\(name)\(braced) \(counter.value)\n"
-    case .gauge(let gauge): text += "\(name)\(braced) \(gauge.value)\n"
     case .reading(let read): text += "\(name)\(braced) \(read())\n"
     case .readings(let label, let read):
       for (value, number) in read() {

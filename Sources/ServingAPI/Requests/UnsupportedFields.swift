@@ -5,7 +5,7 @@ enum UnsupportedFields {
   private static let common = [
     "use_beam_search", "watermarking", "logprob_token_ids", "bad_words", "structured_outputs", "priority",
     "return_weight_versions", "routed_experts_prompt_start", "return_token_offsets",
-    "ec_transfer_params", "vllm_xargs", "repetition_detection", "thinking_token_budget", "prompt_logprobs",
+    "ec_transfer_params", "vllm_xargs", "repetition_detection", "thinking_token_budget",
     "guided_json", "guided_regex", "guided_choice", "guided_grammar",
   ]
   static let ofCompletions = common + ["suffix", "prompt_embeds"]
@@ -30,6 +30,8 @@ enum UnsupportedFields {
       guard let value = fields[name], value != .null, value != standard, value != .number(1) else { continue }
       throw unsupported(name)
     }
+    // 0 asks for it too: for the prompt's own tokens without alternatives.
+    if let count = fields["prompt_logprobs"], count != .null { throw unsupported("prompt_logprobs") }
     if let format = fields["response_format"], format != .null, format["type"] != "text" {
       throw unsupported("response_format")
     }
