@@ -13,6 +13,24 @@ XK_AVX2_INLINE __m256 xk_load_halves(const void *halves) {
   return _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)halves));
 }
 
+/// Eight rows of eight halves, `stride` halves apart, to eight columns.
+XK_AVX2_INLINE void transpose_eight(const uint16_t *rows, size_t stride, __m128i columns[8]) {
+  __m128i r[8], s[8];
+  for (int i = 0; i < 8; i++) r[i] = _mm_loadu_si128((const __m128i *)(rows + (size_t)i * stride));
+  for (int i = 0; i < 8; i += 2) {
+    s[i] = _mm_unpacklo_epi16(r[i], r[i + 1]);
+    s[i + 1] = _mm_unpackhi_epi16(r[i], r[i + 1]);
+  }
+  for (int half = 0; half < 2; half++) {
+    __m128i a = _mm_unpacklo_epi32(s[half], s[2 + half]), b = _mm_unpackhi_epi32(s[half], s[2 + half]);
+    __m128i c = _mm_unpacklo_epi32(s[4 + half], s[6 + half]), d = _mm_unpackhi_epi32(s[4 + half], s[6 + half]);
+    columns[4 * half] = _mm_unpacklo_epi64(a, c);
+    columns[4 * half + 1] = _mm_unpackhi_epi64(a, c);
+    columns[4 * half + 2] = _mm_unpacklo_epi64(b, d);
+    columns[4 * half + 3] = _mm_unpackhi_epi64(b, d);
+  }
+}
+
 void xk_avx2_unpack(uint32_t format, const uint8_t *panel, size_t first, size_t count, float *tile);
 void xk_avx2_tile_product(const float *const *x, size_t rows, const float *tile, size_t tile_stride, size_t count,
                           float *sums, size_t stride, int add);
@@ -27,5 +45,9 @@ void xk_avx2_exponential(const float *x, float *out, size_t count);
 void xk_avx2_narrow(const float *x, uint16_t *out, size_t count);
 void xk_avx2_widen(const uint16_t *x, float *out, size_t count);
 void xk_avx2_transpose_keys(const void *keys, int is_half, size_t slots, size_t dim, float *tile);
+void xk_avx2_half_scores(const float *const *x, size_t rows, const uint16_t *keys, size_t slots, size_t dim,
+                         float *scores, size_t stride);
+void xk_avx2_add_half_values(const float *const *weights, size_t rows, const uint16_t *values, size_t slots, size_t dim,
+                             float *sums);
 float xk_avx2_softmax_step(float *scores, size_t count, float scale, float *max, float *sum);
 #endif

@@ -5,21 +5,9 @@
 
 /// Eight rows of eight halves, `stride` halves apart, to eight columns of floats.
 XK_AVX2_INLINE void transpose_halves(const uint16_t *rows, size_t stride, float *tile) {
-  __m128i r[8], s[8];
-  for (int i = 0; i < 8; i++) r[i] = _mm_loadu_si128((const __m128i *)(rows + (size_t)i * stride));
-  for (int i = 0; i < 8; i += 2) {
-    s[i] = _mm_unpacklo_epi16(r[i], r[i + 1]);
-    s[i + 1] = _mm_unpackhi_epi16(r[i], r[i + 1]);
-  }
-  for (int half = 0; half < 2; half++) {
-    __m128i a = _mm_unpacklo_epi32(s[half], s[2 + half]), b = _mm_unpackhi_epi32(s[half], s[2 + half]);
-    __m128i c = _mm_unpacklo_epi32(s[4 + half], s[6 + half]), d = _mm_unpackhi_epi32(s[4 + half], s[6 + half]);
-    float *out = tile + (size_t)half * 4 * XK_KEY_TILE;
-    _mm256_storeu_ps(out, _mm256_cvtph_ps(_mm_unpacklo_epi64(a, c)));
-    _mm256_storeu_ps(out + XK_KEY_TILE, _mm256_cvtph_ps(_mm_unpackhi_epi64(a, c)));
-    _mm256_storeu_ps(out + 2 * XK_KEY_TILE, _mm256_cvtph_ps(_mm_unpacklo_epi64(b, d)));
-    _mm256_storeu_ps(out + 3 * XK_KEY_TILE, _mm256_cvtph_ps(_mm_unpackhi_epi64(b, d)));
-  }
+  __m128i columns[8];
+  transpose_eight(rows, stride, columns);
+  for (int i = 0; i < 8; i++) _mm256_storeu_ps(tile + (size_t)i * XK_KEY_TILE, _mm256_cvtph_ps(columns[i]));
 }
 
 /// Four rows of four floats.

@@ -14,6 +14,8 @@ static const xk_table table = {
     .narrow = xk_avx2_narrow,
     .widen = xk_avx2_widen,
     .transpose_keys = xk_avx2_transpose_keys,
+    .half_scores = xk_avx2_half_scores,
+    .add_half_values = xk_avx2_add_half_values,
     .softmax_step = xk_avx2_softmax_step,
 };
 

@@ -143,6 +143,27 @@ static void transpose_keys(const void *keys, int is_half, size_t slots, size_t d
   }
 }
 
+static void half_scores(const float *const *x, size_t rows, const uint16_t *keys, size_t slots, size_t dim,
+                        float *scores, size_t stride) {
+  for (size_t i = 0; i < rows; i++) {
+    for (size_t s = 0; s < slots; s++) {
+      float sum = 0;
+      for (size_t d = 0; d < dim; d++) sum = fmaf(x[i][d], xk_widen_half(keys[s * dim + d]), sum);
+      scores[i * stride + s] = sum;
+    }
+  }
+}
+
+static void add_half_values(const float *const *weights, size_t rows, const uint16_t *values, size_t slots, size_t dim,
+                            float *sums) {
+  for (size_t s = 0; s < slots; s++) {
+    for (size_t d = 0; d < dim; d++) {
+      float value = xk_widen_half(values[s * dim + d]);
+      for (size_t i = 0; i < rows; i++) sums[i * dim + d] = fmaf(weights[i][s], value, sums[i * dim + d]);
+    }
+  }
+}
+
 static float softmax_step(float *scores, size_t count, float scale, float *max, float *sum) {
   float peak = *max;
   for (size_t i = 0; i < count; i++) {
@@ -173,6 +194,8 @@ static const xk_table table = {
     .narrow = narrow,
     .widen = widen,
     .transpose_keys = transpose_keys,
+    .half_scores = half_scores,
+    .add_half_values = add_half_values,
     .softmax_step = softmax_step,
 };
 

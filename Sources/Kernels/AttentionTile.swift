@@ -4,6 +4,7 @@ extension Attention {
   /// One segment of the online softmax.
   func compute(_ queries: AttentionQueries, segment: Int, into state: AttentionState) {
     state.reset()
+    if readsHalves(queries) { return computeRow(queries, segment: segment, into: state) }
     let end = min((segment + 1) * AttentionState.segment, queries.position + queries.rows.count)
     let floats = AttentionState.tile * (kv.headDim + width) + queriesPerStep * AttentionState.tile
     withUnsafeTemporaryAllocation(byteCount: floats * 4, alignment: 64) { memory in
@@ -30,7 +31,8 @@ extension Attention {
       // Keys of slots beyond the tile's count give scores that nobody reads; whole columns are faster.
       let slots = min(keyTile - column, kv.blockSize - slot)
       let keys = kv.keys(block: queries.blockTable[index], head: queries.kvHead) + slot * kv.bytesPerSlot
-      prefetch(position: tile.first + done + AttentionState.tile, slots: slots, queries)
+      prefetch(position: tile.first + done + AttentionState.tile, slots: slots, queries, plane: 0)
+      prefetch(position: tile.first + done + AttentionState.tile, slots: slots, queries, plane: 1)
       table.pointee.transpose_keys(
         keys, kv.elementType == .f16 ? 1 : 0, slots, kv.headDim, tile.keys + (done - column) * kv.headDim + column)
       unpackValues(keys + kv.bytesPerPlane, slots: min(slots, tile.count - done), into: tile.values + done * width)
@@ -39,12 +41,12 @@ extension Attention {
   }
 
   /// Blocks lie anywhere in the pool, where the hardware does not guess them.
-  private func prefetch(position: Int, slots: Int, _ queries: AttentionQueries) {
+  /// - Parameter plane: 0: keys, 1: values.
+  func prefetch(position: Int, slots: Int, _ queries: AttentionQueries, plane: Int) {
     guard position < queries.position + queries.rows.count else { return }
     let (index, slot) = position.quotientAndRemainder(dividingBy: kv.blockSize)
     let keys = kv.keys(block: queries.blockTable[index], head: queries.kvHead) + slot * kv.bytesPerSlot
-    xk_prefetch(keys, slots * kv.bytesPerSlot)
-    xk_prefetch(keys + kv.bytesPerPlane, slots * kv.bytesPerSlot)
+    xk_prefetch(keys + plane * kv.bytesPerPlane, slots * kv.bytesPerSlot)
   }
 
   private func unpackValues(_ source: UnsafeRawPointer, slots: Int, into rows: UnsafeMutablePointer<Float>) {

@@ -76,6 +76,17 @@ typedef struct {
   /// `tile[d * 16 + s]` = element d of row s: transposes `slots` (1…16) rows of `dim` halves (`is_half`) or floats.
   void (*transpose_keys)(const void *keys, int is_half, size_t slots, size_t dim, float *tile);
 
+  /// `scores[i * stride + s] = Σ_d x[i][d] · keys[s][d]`, keys: `[slots][dim]` halves, i in 0..<rows, rows in 1…6; the same
+  /// bits as `transpose_keys` and `tile_product`. `dim` is a multiple of 32. Reads keys, and writes scores, up to the
+  /// next multiple of 8 slots.
+  void (*half_scores)(const float *const *x, size_t rows, const uint16_t *keys, size_t slots, size_t dim, float *scores,
+                      size_t stride);
+
+  /// `sums[i * dim + d] += Σ_s weights[i][s] · values[s][d]`, values: `[slots][dim]` halves; as above, and as `widen` and
+  /// `tile_product`.
+  void (*add_half_values)(const float *const *weights, size_t rows, const uint16_t *values, size_t slots, size_t dim,
+                          float *sums);
+
   /// One step of the online softmax over `count` scores of one query. In: `scores` raw, `*max` and `*sum` of what came
   /// before (-inf, 0 at first). Out: `scores[i] = exp(scores[i] · scale - *max)`, `*max` and `*sum` with these
   /// scores. Returns the factor for what was summed before. Scores up to the next multiple of 8 are clobbered.
