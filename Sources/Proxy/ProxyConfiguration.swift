@@ -9,6 +9,8 @@ package struct ProxyConfiguration: Sendable {
   package var prefillers: [WorkerAddress] = []
   package var decoders: [WorkerAddress]
   package var handoff = HandoffKind.nixl
+  /// Of SGLang's prefillers: one for all of them, or one for each.
+  package var bootstrapPorts = [SGLangHandoff.defaultPort]
   /// Event loops; a request stays on one from client to workers.
   package var threads = 1
   package var deadlines = ProxyDeadlines()
@@ -70,6 +72,8 @@ package enum HandoffKind: String, Sendable, CaseIterable {
   case nixl
   /// Two plain requests; the workers find the KV by its content.
   case lmcache
+  /// SGLang's `bootstrap_room`: both legs at once.
+  case sglang
   /// Aggregated workers: no prefill leg.
   case none
 }

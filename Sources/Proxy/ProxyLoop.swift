@@ -21,7 +21,7 @@ final class ProxyContext: Sendable {
     decoders = WorkerPool(
       role: .decode, addresses: configuration.decoders,
       policy: RoundRobin(after: configuration.prefillers.count))
-    handoff = configuration.handoff.handoff
+    handoff = configuration.makeHandoff()
     metrics = ProxyMetrics(prefillers: prefillers.workers, decoders: decoders.workers)
     statistics = TTFTStatistics(prefillers: configuration.prefillers.count)
   }

@@ -23,7 +23,8 @@ struct ProxyCommand: AsyncParsableCommand {
   @OptionGroup(title: "Workers") var workers: WorkerOptions
   @OptionGroup(title: "Deadlines, in seconds") var deadlines: DeadlineOptions
 
-  @Option(help: "nixl: kv_transfer_params; lmcache: two plain requests; none: workers that do both.")
+  @Option(
+    help: "nixl: kv_transfer_params; lmcache: two plain requests; sglang: bootstrap_room; none: workers that do both.")
   var handoff = HandoffKind.nixl
 
   @Option(help: "Event loops.")
@@ -78,6 +79,7 @@ struct ProxyCommand: AsyncParsableCommand {
     configuration.host = host
     configuration.port = port
     configuration.handoff = handoff
+    configuration.bootstrapPorts = try workers.bootstrapPorts()
     configuration.threads = threads
     configuration.deadlines = deadlines.values
     configuration.statisticsInterval = .seconds(statsInterval)
@@ -103,6 +105,8 @@ struct WorkerOptions: ParsableArguments {
   @Option(help: ArgumentHelp("Hosts of the prefillers.", valueName: "list")) var prefillerHost = "localhost"
   @Option(help: ArgumentHelp("Ports of the prefillers.", valueName: "list")) var prefillerPort = "8100"
   @Option(help: "Number of prefillers.") var numPrefillers = 1
+  @Option(help: ArgumentHelp("Bootstrap ports of SGLang's prefillers: one, or one for each.", valueName: "list"))
+  var bootstrapPort = "\(SGLangHandoff.defaultPort)"
   @Option(help: ArgumentHelp("Hosts of the decoders.", valueName: "list")) var decoderHost = "localhost"
   @Option(help: ArgumentHelp("Ports of the decoders.", valueName: "list")) var decoderPort = "8200"
   @Option(help: "Number of decoders.") var numDecoders = 1
@@ -110,6 +114,19 @@ struct WorkerOptions: ParsableArguments {
   func validate() throws {
     _ = try prefillers()
     guard try !decoders().isEmpty else { throw ValidationError("--num-decoders must be at least 1.") }
+    _ = try bootstrapPorts()
+  }
+
+  func bootstrapPorts() throws -> [Int] {
+    let ports = try Self.numbers(bootstrapPort, "--bootstrap-port")
+    let prefillers = try prefillers().count
+    guard ports.count == 1 || ports.count == prefillers else {
+      throw ValidationError("--bootstrap-port: give one, or as many as there are prefillers (\(prefillers)).")
+    }
+    if let bad = ports.first(where: { !(1...65_535).contains($0) }) {
+      throw ValidationError("--bootstrap-port must be from 1 to 65535, not \(bad).")
+    }
+    return ports
   }
 
   func prefillers() throws -> [WorkerAddress] {
@@ -119,17 +136,22 @@ struct WorkerOptions: ParsableArguments {
   func decoders() throws -> [WorkerAddress] { try Self.pair(decoderHost, decoderPort, numDecoders, "decoder") }
 
   private static func pair(_ hosts: String, _ ports: String, _ count: Int, _ role: String) throws -> [WorkerAddress] {
-    func list(_ text: String) -> [String] {
-      text.split(separator: ",", omittingEmptySubsequences: false).map { $0.trimmingCharacters(in: .whitespaces) }
-    }
-    let numbers = try list(ports).map { text in
-      guard let number = Int(text) else { throw ValidationError("--\(role)-port: \(text) is not a number.") }
-      return number
-    }
+    let numbers = try numbers(ports, "--\(role)-port")
     do {
       return try WorkerAddress.pair(hosts: list(hosts), ports: numbers, count: count)
     } catch {
       throw ValidationError("--\(role)-host, --\(role)-port, --num-\(role)s: \(error)")
+    }
+  }
+
+  private static func list(_ text: String) -> [String] {
+    text.split(separator: ",", omittingEmptySubsequences: false).map { $0.trimmingCharacters(in: .whitespaces) }
+  }
+
+  private static func numbers(_ text: String, _ flag: String) throws -> [Int] {
+    try list(text).map { text in
+      guard let number = Int(text) else { throw ValidationError("\(flag): \(text) is not a number.") }
+      return number
     }
   }
 }

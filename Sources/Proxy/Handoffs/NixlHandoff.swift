@@ -6,16 +6,19 @@ import ServingAPI
 /// The prefill is never streamed (a streamed one carries no params), and its limits are 1: the token that it computes is
 /// thrown away, because the decoder emits the first one itself. `stream_options` needs `stream`, `min_tokens` would
 /// exceed the limit.
-struct NixlHandoff: Handoff {
+package struct NixlHandoff: Handoff {
   private static let ask = """
     {"do_remote_decode":true,"do_remote_prefill":false,"remote_engine_id":null,"remote_block_ids":null,\
     "remote_host":null,"remote_port":null}
     """
   private static let edits = LMCacheHandoff.edits + [.set("kv_transfer_params", ask)]
 
-  func prefillBody(of body: ClientBody) -> ByteBuffer { body.edited(Self.edits) }
+  package init() {}
 
-  func decodeBody(of body: ClientBody, prefillAnswer: ByteBuffer) -> ByteBuffer? {
+  package func prefillBody(of body: ClientBody, pair: LegPair) -> ByteBuffer { body.edited(Self.edits) }
+
+  package func decodeBody(of body: ClientBody, pair: LegPair, prefillAnswer: ByteBuffer?) -> ByteBuffer? {
+    guard let prefillAnswer else { return nil }
     let params = prefillAnswer.withUnsafeReadableBytes { bytes -> [UInt8]? in
       guard let range = try? JSONObject(scanning: bytes).value(of: "kv_transfer_params") else { return nil }
       return bytes[range.lowerBound] == UInt8(ascii: "{") ? Array(bytes[range]) : nil

@@ -2,12 +2,12 @@ import NIOCore
 import ServingAPI
 
 /// A client's JSON body, scanned once. The bytes go on as they came but for the fields that a leg must change.
-struct ClientBody: Sendable {
+package struct ClientBody: Sendable {
   let bytes: ByteBuffer
   private let object: JSONObject
 
   /// - Throws: If it is not exactly one JSON object.
-  init(_ bytes: ByteBuffer) throws {
+  package init(_ bytes: ByteBuffer) throws {
     self.bytes = bytes
     object = try bytes.withUnsafeReadableBytes { try JSONObject(scanning: $0) }
   }
@@ -20,16 +20,22 @@ struct ClientBody: Sendable {
     return out
   }
 
-  /// The body as the client wrote it, but for `kv_transfer_params`, which are not a client's to send: an engine that
-  /// believes them can be killed with them.
-  var plain: ByteBuffer {
-    object.value(of: "kv_transfer_params") == nil ? bytes : edited([.remove("kv_transfer_params")])
+  /// Not a client's to send: an engine that believes `kv_transfer_params` can be killed with them, and one that believes
+  /// `bootstrap_host` connects to wherever the client likes.
+  private static let handoffFields = ["kv_transfer_params"] + SGLangHandoff.fields
+
+  /// The body as the client wrote it, but for the fields of a handoff.
+  package var plain: ByteBuffer {
+    let named = Self.handoffFields.filter { object.value(of: $0) != nil }
+    return named.isEmpty ? bytes : edited(named.map { .remove($0) })
   }
 
   var isStreamed: Bool { text(of: "stream") == "true" }
 
-  /// How the request is served when prefill and decode can be apart.
-  var route: Route {
+  /// - Parameter handoff: nil if there is no prefill leg.
+  package func route(under handoff: (any Handoff)?) -> Route {
+    guard let handoff else { return .decoderAlone }
+    guard handoff.decodersCanPrefill else { return .twoLegs }
     if asksForSeveralSequences { return .decoderAlone }
     let limits = ["max_tokens", "max_completion_tokens"].compactMap(text(of:)).filter { $0 != "null" }
     return !limits.isEmpty && limits.allSatisfy { $0 == "1" } ? .prefillerAlone : .twoLegs

@@ -26,6 +26,7 @@ final class RequestExchange: @unchecked Sendable {
   private let headerLines: ByteBuffer
   private let shape: RequestShape
   private var machine: TwoLegRequest
+  private var pair: LegPair?
   private var handoffBody: ByteBuffer?
   private(set) var leg: UpstreamLeg?
   private var legKind = LegKind.answer
@@ -55,7 +56,7 @@ final class RequestExchange: @unchecked Sendable {
     target = request.path + (request.query.map { "?\($0)" } ?? "")
     plainBody = body?.plain ?? request.body
     isStreamed = body?.isStreamed ?? false
-    let route = loop.context.handoff == nil ? .decoderAlone : body?.route ?? .decoderAlone
+    let route = body?.route(under: loop.context.handoff) ?? .decoderAlone
     machine = TwoLegRequest(route, attemptsPerLeg: configuration.attemptsPerLeg)
     requestDeadline = received + TimeAmount(configuration.deadlines.request)
     deadline = (requestDeadline, .request)
@@ -86,7 +87,9 @@ final class RequestExchange: @unchecked Sendable {
       guard let worker = context.prefillers.pick(shape, excluding: excluding, now: now), let body,
         let handoff = context.handoff
       else { return withoutWorker() }
-      run(.prefill, on: worker, handoff.prefillBody(of: body))
+      let pair = LegPair(prefiller: worker.address, decoder: nil, room: LegPair.newRoom())
+      self.pair = pair
+      run(.prefill, on: worker, handoff.prefillBody(of: body, pair: pair))
     case .answerOnPrefiller(let excluding):
       guard let worker = context.prefillers.pick(shape, excluding: excluding, now: now) else {
         return withoutWorker()
@@ -187,7 +190,9 @@ final class RequestExchange: @unchecked Sendable {
   private func prefilled(_ leg: UpstreamLeg, _ body: ByteBuffer) {
     context.metrics.prefillLeg[leg.worker.index].observe(seconds(since: legStarted))
     if !isStreamed { booked(firstToken: true) }
-    handoffBody = self.body.flatMap { context.handoff?.decodeBody(of: $0, prefillAnswer: body) }
+    if let pair, let client = self.body {
+      handoffBody = context.handoff?.decodeBody(of: client, pair: pair, prefillAnswer: body)
+    }
     if handoffBody == nil { context.metrics.fellBack(.noHandoff) }
     perform(machine.prefilled(withHandoff: handoffBody != nil))
   }
