@@ -11,6 +11,10 @@ package struct ProxyConfiguration: Sendable {
   package var handoff = HandoffKind.nixl
   /// Of SGLang's prefillers: one for all of them, or one for each.
   package var bootstrapPorts = [SGLangHandoff.defaultPort]
+  package var prefillPolicy = PolicyKind.roundRobin
+  package var decodePolicy = PolicyKind.roundRobin
+  /// For policies that keep a session together.
+  package var sessionKeys = SessionKeys()
   /// Event loops; a request stays on one from client to workers.
   package var threads = 1
   package var deadlines = ProxyDeadlines()

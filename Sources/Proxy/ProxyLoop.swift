@@ -6,6 +6,7 @@ final class ProxyContext: Sendable {
   let configuration: ProxyConfiguration
   let prefillers: WorkerPool
   let decoders: WorkerPool
+  let shapeRules: ShapeRules
   let handoff: (any Handoff)?
   let metrics: ProxyMetrics
   let statistics: TTFTStatistics
@@ -17,10 +18,8 @@ final class ProxyContext: Sendable {
   init(_ configuration: ProxyConfiguration, logger: Logger) {
     self.configuration = configuration
     self.logger = logger
-    prefillers = WorkerPool(role: .prefill, addresses: configuration.prefillers, policy: RoundRobin())
-    decoders = WorkerPool(
-      role: .decode, addresses: configuration.decoders,
-      policy: RoundRobin(after: configuration.prefillers.count))
+    (prefillers, decoders) = configuration.makePools()
+    shapeRules = configuration.shapeRules
     handoff = configuration.makeHandoff()
     metrics = ProxyMetrics(prefillers: prefillers.workers, decoders: decoders.workers)
     statistics = TTFTStatistics(prefillers: configuration.prefillers.count)
@@ -39,6 +38,7 @@ final class ProxyContext: Sendable {
     guard (change.before == nil) != (change.after == nil) else { return }
     let metadata: Logger.Metadata = ["worker": "\(worker.name)", "address": "\(worker.address)"]
     if let fault = change.after {
+      (worker.role == .prefill ? prefillers : decoders).forgetPrompts(of: worker)
       logger.warning("Worker is down", metadata: metadata.merging(["fault": "\(fault)"]) { $1 })
     } else {
       logger.notice("Worker is up again", metadata: metadata)

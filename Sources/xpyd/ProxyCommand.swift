@@ -21,6 +21,7 @@ struct ProxyCommand: AsyncParsableCommand {
   var port = 8000
 
   @OptionGroup(title: "Workers") var workers: WorkerOptions
+  @OptionGroup(title: "Routing") var routing: RoutingOptions
   @OptionGroup(title: "Deadlines, in seconds") var deadlines: DeadlineOptions
 
   @Option(
@@ -80,6 +81,7 @@ struct ProxyCommand: AsyncParsableCommand {
     configuration.port = port
     configuration.handoff = handoff
     configuration.bootstrapPorts = try workers.bootstrapPorts()
+    routing.apply(to: &configuration)
     configuration.threads = threads
     configuration.deadlines = deadlines.values
     configuration.statisticsInterval = .seconds(statsInterval)
@@ -154,6 +156,31 @@ struct WorkerOptions: ParsableArguments {
       return number
     }
   }
+}
+
+/// Which worker gets a request; docs/routing.md tells what to choose when.
+struct RoutingOptions: ParsableArguments {
+  private static let names = PolicyKind.allCases.map(\.rawValue).joined(separator: ", ")
+
+  @Option(help: ArgumentHelp("Who prefills: \(names).", valueName: "policy"))
+  var prefillPolicy = PolicyKind.roundRobin
+  @Option(help: ArgumentHelp("Who decodes: the same.", valueName: "policy"))
+  var decodePolicy = PolicyKind.roundRobin
+  @Option(parsing: .upToNextOption, help: ArgumentHelp("Header fields that may name a session.", valueName: "name"))
+  var sessionHeader = SessionKeys().headers
+  @Option(parsing: .upToNextOption, help: ArgumentHelp("Body fields that may name a session.", valueName: "name"))
+  var sessionField = SessionKeys().fields
+
+  func apply(to configuration: inout ProxyConfiguration) {
+    configuration.prefillPolicy = prefillPolicy
+    configuration.decodePolicy = decodePolicy
+    configuration.sessionKeys.headers = sessionHeader
+    configuration.sessionKeys.fields = sessionField
+  }
+}
+
+extension PolicyKind: ExpressibleByArgument {
+  public init?(argument: String) { self.init(named: argument) }
 }
 
 struct DeadlineOptions: ParsableArguments {

@@ -89,6 +89,37 @@ private let ask =
     }
   }
 
+  @Test(arguments: PolicyKind.allCases)
+  func `Under every policy all four pairs come in time`(kind: PolicyKind) async throws {
+    try await Deployment.run(
+      prefillers: [.answers, .answers], decoders: [.answers, .answers],
+      configure: {
+        $0.prefillPolicy = kind
+        $0.decodePolicy = kind
+      }
+    ) { deployment in
+      var pairs: Set<String> = []
+      // By chance alone a pair is missing after a thousand requests once in 10^124.
+      for number in 0..<1_000 where pairs.count < 4 {
+        let before = (deployment.prefillers[0].bodies.count, deployment.decoders[0].bodies.count)
+        let prompt = String(repeating: "\(number) ", count: 200)
+        _ = try await deployment.post(#"{"prompt":"\#(prompt)","user":"\#(number)"}"#)
+        let isFirst = (deployment.prefillers[0].bodies.count > before.0, deployment.decoders[0].bodies.count > before.1)
+        pairs.insert("\(isFirst)")
+      }
+      #expect(pairs.count == 4)
+    }
+  }
+
+  @Test func `Prompts with a common beginning meet the same decoder`() async throws {
+    try await Deployment.run(decoders: [.answers, .answers, .answers], configure: { $0.decodePolicy = .prefixAware }) {
+      deployment in
+      let stem = String(repeating: "once upon a time ", count: 40)
+      for number in 0..<20 { _ = try await deployment.post(#"{"prompt":"\#(stem)\#(number)"}"#) }
+      #expect(deployment.decoders.map(\.bodies.count).sorted() == [0, 0, 20])
+    }
+  }
+
   @Test(arguments: [HandoffKind.lmcache, .none])
   func `Other handoffs send plain bodies`(kind: HandoffKind) async throws {
     try await Deployment.run(configure: { $0.handoff = kind }) { deployment in

@@ -1,17 +1,17 @@
 /// What a policy may know of a worker.
 package struct WorkerLoad: Sendable, Equatable {
+  /// A hash of its role and address: the same in every proxy, in every list of workers.
+  package var identity: UInt64
   /// Legs that run on it now.
   package var running: Int
+  /// How much of the request's prompt, from its start, it has seen lately; in bytes.
+  package var seenBytes: Int
 
-  package init(running: Int) { self.running = running }
-}
-
-/// What a policy may know of a request.
-package struct RequestShape: Sendable, Equatable {
-  /// Its number in the order of arrival, from 0.
-  package var sequence: Int
-
-  package init(sequence: Int) { self.sequence = sequence }
+  package init(identity: UInt64 = 0, running: Int, seenBytes: Int = 0) {
+    self.identity = identity
+    self.running = running
+    self.seenBytes = seenBytes
+  }
 }
 
 /// Picks a worker. A pure function of its arguments; prefillers and decoders are picked separately.

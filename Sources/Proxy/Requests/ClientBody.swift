@@ -30,6 +30,13 @@ package struct ClientBody: Sendable {
     return named.isEmpty ? bytes : edited(named.map { .remove($0) })
   }
 
+  /// Hands the JSON text of a top-level field to `read`; nil if there is none.
+  func withValue<Result>(of name: String, _ read: (UnsafeRawBufferPointer) -> Result) -> Result? {
+    object.value(of: name).map { range in
+      bytes.withUnsafeReadableBytes { read(UnsafeRawBufferPointer(rebasing: $0[range])) }
+    }
+  }
+
   var isStreamed: Bool { text(of: "stream") == "true" }
 
   /// - Parameter handoff: nil if there is no prefill leg.

@@ -48,7 +48,8 @@ final class RequestExchange: @unchecked Sendable {
     self.writer = writer
     self.body = body
     received = request.received
-    let shape = RequestShape(sequence: loop.context.rotation.next())
+    let shape = RequestShape(
+      sequence: loop.context.rotation.next(), body: body, headers: request.headers, looksAt: loop.context.shapeRules)
     self.shape = shape
     requestID = ForwardedHeaders.requestID(request.headers, else: loop.context.newRequestID(shape))
     headerLines = ForwardedHeaders.requestLines(
