@@ -2,12 +2,7 @@ import ServingAPI
 
 /// The proxy's Prometheus metrics. All label values come from closed sets, and all children exist from the start.
 final class ProxyMetrics: Sendable {
-  enum Fallback: String, CaseIterable {
-    case noPrefiller = "no_prefiller"
-    case prefillFailed = "prefill_failed"
-    case noHandoff = "no_handoff"
-    case handoffFailed = "handoff_failed"
-  }
+  typealias Fallback = RequestTimeline.Fallback
 
   let registry = PrometheusRegistry()
   /// By prefiller.
