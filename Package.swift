@@ -11,6 +11,7 @@ let package = Package(
     .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
     .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
     .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
+    .package(url: "https://github.com/apple/swift-nio-ssl", from: "2.37.6"),
     .package(url: "https://github.com/apple/swift-system", from: "1.8.1"),
     .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
     .package(url: "https://github.com/swiftlang/swift-subprocess", from: "1.0.2"),
@@ -78,6 +79,15 @@ let package = Package(
         .product(name: "Logging", package: "swift-log"),
       ]),
     .target(
+      name: "Bench",
+      dependencies: [
+        "ServingAPI", "Tokenization",
+        .product(name: "NIOCore", package: "swift-nio"),
+        .product(name: "NIOPosix", package: "swift-nio"),
+        .product(name: "NIOHTTP1", package: "swift-nio"),
+        .product(name: "NIOSSL", package: "swift-nio-ssl"),
+      ]),
+    .target(
       name: "Launcher",
       dependencies: [
         .product(name: "Subprocess", package: "swift-subprocess"),
@@ -87,7 +97,8 @@ let package = Package(
     .executableTarget(
       name: "xpyd",
       dependencies: [
-        "Launcher", "ModelStore", "ModelFiles", "Worker", "Proxy", "Engine", "KVTransfer", "EngineBench",
+        "Launcher", "ModelStore", "ModelFiles", "Worker", "Proxy", "Engine", "KVTransfer", "EngineBench", "Bench",
+        "Tokenization",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Logging", package: "swift-log"),
         .product(name: "UnixSignals", package: "swift-service-lifecycle"),
@@ -144,6 +155,14 @@ let package = Package(
         .product(name: "NIOCore", package: "swift-nio"), .product(name: "NIOPosix", package: "swift-nio"),
         .product(name: "NIOHTTP1", package: "swift-nio"), .product(name: "Logging", package: "swift-log"),
       ]),
+    .testTarget(
+      name: "BenchTests",
+      dependencies: [
+        "Bench", "ServingAPI", "Tokenization", "ModelFiles", "HTTPServer", "HTTPTestSupport", "TestSupport",
+        .product(name: "NIOCore", package: "swift-nio"), .product(name: "NIOPosix", package: "swift-nio"),
+        .product(name: "NIOHTTP1", package: "swift-nio"), .product(name: "NIOSSL", package: "swift-nio-ssl"),
+        .product(name: "Logging", package: "swift-log"),
+      ], exclude: ["Fixtures"]),
     .testTarget(name: "EngineBenchTests", dependencies: ["EngineBench"]),
     .testTarget(name: "LauncherTests", dependencies: ["Launcher", "TestSupport"]),
     .testTarget(

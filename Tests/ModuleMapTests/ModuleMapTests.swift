@@ -28,7 +28,14 @@ struct ModuleMapTests {
       ]
     ),
     ("Proxy", ["ServingAPI", "HTTPServer"]),
-    ("xpyd", ["Launcher", "ModelStore", "ModelFiles", "Worker", "Proxy", "Engine", "KVTransfer", "EngineBench"]),
+    ("Bench", ["ServingAPI", "Tokenization"]),
+    (
+      "xpyd",
+      [
+        "Launcher", "ModelStore", "ModelFiles", "Tokenization", "Worker", "Proxy", "Engine", "KVTransfer",
+        "EngineBench", "Bench",
+      ]
+    ),
   ]
 
   /// What a module may import of others' packages and the system; `*` is every module that is not ours.
