@@ -8,11 +8,14 @@ package struct ProxyConfiguration: Sendable {
   package var port = 8000
   package var prefillers: [WorkerAddress] = []
   package var decoders: [WorkerAddress]
+  /// Workers that take either leg, and requests of one leg.
+  package var both: [WorkerAddress] = []
   package var handoff = HandoffKind.nixl
   /// Of SGLang's prefillers: one for all of them, or one for each.
   package var bootstrapPorts = [SGLangHandoff.defaultPort]
   package var prefillPolicy = PolicyKind.roundRobin
   package var decodePolicy = PolicyKind.roundRobin
+  package var disaggregation = DisaggregationThreshold.tokens(0)
   /// For policies that keep a session together.
   package var sessionKeys = SessionKeys()
   /// Event loops; a request stays on one from client to workers.

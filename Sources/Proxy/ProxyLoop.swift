@@ -8,6 +8,9 @@ final class ProxyContext: Sendable {
   let decoders: WorkerPool
   let shapeRules: ShapeRules
   let handoff: (any Handoff)?
+  let disaggregation: Disaggregation
+  /// Whether there are requests that may take both legs or one.
+  let decidesWay: Bool
   let metrics: ProxyMetrics
   let statistics: TTFTStatistics
   let rotation = Rotation()
@@ -22,7 +25,9 @@ final class ProxyContext: Sendable {
     shapeRules = configuration.shapeRules
     handoff = configuration.makeHandoff()
     metrics = ProxyMetrics(prefillers: prefillers.workers, decoders: decoders.workers)
-    statistics = TTFTStatistics(prefillers: configuration.prefillers.count)
+    disaggregation = Disaggregation(configuration.disaggregation, registry: metrics.registry)
+    decidesWay = configuration.disaggregation != .tokens(0) || prefillers.hasTwins
+    statistics = TTFTStatistics(prefillers: prefillers.workers.count)
   }
 
   func newRequestID(_ shape: RequestShape) -> String { "\(requestIDPrefix)-\(shape.sequence)" }

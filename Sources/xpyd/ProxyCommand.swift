@@ -55,6 +55,9 @@ struct ProxyCommand: AsyncParsableCommand {
     guard (1...1024).contains(threads) else {
       throw ValidationError("--threads must be from 1 to 1024, not \(threads).")
     }
+    guard handoff != .sglang || workers.numBoth == 0 else {
+      throw ValidationError("--num-both must be 0 under --handoff sglang: SGLang's workers have one role each.")
+    }
     guard maxBodySize > 0 else { throw ValidationError("--max-body-size must be at least 1, not \(maxBodySize).") }
     try DeadlineOptions.check([("--stats-interval", statsInterval)])
     if workerApiKey.map(Self.isHeaderValue) == false {
@@ -79,6 +82,7 @@ struct ProxyCommand: AsyncParsableCommand {
       prefillers: handoff == .none ? [] : try workers.prefillers(), decoders: try workers.decoders())
     configuration.host = host
     configuration.port = port
+    configuration.both = try workers.both()
     configuration.handoff = handoff
     configuration.bootstrapPorts = try workers.bootstrapPorts()
     routing.apply(to: &configuration)
@@ -112,10 +116,15 @@ struct WorkerOptions: ParsableArguments {
   @Option(help: ArgumentHelp("Hosts of the decoders.", valueName: "list")) var decoderHost = "localhost"
   @Option(help: ArgumentHelp("Ports of the decoders.", valueName: "list")) var decoderPort = "8200"
   @Option(help: "Number of decoders.") var numDecoders = 1
+  @Option(help: ArgumentHelp("Hosts of workers that do both.", valueName: "list")) var bothHost = "localhost"
+  @Option(help: ArgumentHelp("Ports of workers that do both.", valueName: "list")) var bothPort = "8300"
+  @Option(help: "Number of workers that do both.") var numBoth = 0
 
   func validate() throws {
     _ = try prefillers()
-    guard try !decoders().isEmpty else { throw ValidationError("--num-decoders must be at least 1.") }
+    guard try !(decoders() + both()).isEmpty else {
+      throw ValidationError("--num-decoders or --num-both must be at least 1.")
+    }
     _ = try bootstrapPorts()
   }
 
@@ -137,12 +146,15 @@ struct WorkerOptions: ParsableArguments {
 
   func decoders() throws -> [WorkerAddress] { try Self.pair(decoderHost, decoderPort, numDecoders, "decoder") }
 
+  func both() throws -> [WorkerAddress] { try Self.pair(bothHost, bothPort, numBoth, "both") }
+
   private static func pair(_ hosts: String, _ ports: String, _ count: Int, _ role: String) throws -> [WorkerAddress] {
     let numbers = try numbers(ports, "--\(role)-port")
     do {
       return try WorkerAddress.pair(hosts: list(hosts), ports: numbers, count: count)
     } catch {
-      throw ValidationError("--\(role)-host, --\(role)-port, --num-\(role)s: \(error)")
+      let number = role == "both" ? "--num-both" : "--num-\(role)s"
+      throw ValidationError("--\(role)-host, --\(role)-port, \(number): \(error)")
     }
   }
 
@@ -160,12 +172,15 @@ struct WorkerOptions: ParsableArguments {
 
 /// Which worker gets a request; docs/routing.md tells what to choose when.
 struct RoutingOptions: ParsableArguments {
-  private static let names = PolicyKind.allCases.map(\.rawValue).joined(separator: ", ")
-
-  @Option(help: ArgumentHelp("Who prefills: \(names).", valueName: "policy"))
+  @Option(help: ArgumentHelp("How the prefiller is picked.", valueName: "policy"))
   var prefillPolicy = PolicyKind.roundRobin
-  @Option(help: ArgumentHelp("Who decodes: the same.", valueName: "policy"))
+  @Option(help: ArgumentHelp("How the decoder is picked.", valueName: "policy"))
   var decodePolicy = PolicyKind.roundRobin
+  @Option(
+    help: ArgumentHelp(
+      "A request with fewer tokens that its decoder has not seen skips the prefiller; auto learns the number.",
+      valueName: "tokens|auto"))
+  var disaggThreshold = DisaggregationThreshold.auto
   @Option(parsing: .upToNextOption, help: ArgumentHelp("Header fields that may name a session.", valueName: "name"))
   var sessionHeader = SessionKeys().headers
   @Option(parsing: .upToNextOption, help: ArgumentHelp("Body fields that may name a session.", valueName: "name"))
@@ -174,6 +189,7 @@ struct RoutingOptions: ParsableArguments {
   func apply(to configuration: inout ProxyConfiguration) {
     configuration.prefillPolicy = prefillPolicy
     configuration.decodePolicy = decodePolicy
+    configuration.disaggregation = disaggThreshold
     configuration.sessionKeys.headers = sessionHeader
     configuration.sessionKeys.fields = sessionField
   }
@@ -181,6 +197,24 @@ struct RoutingOptions: ParsableArguments {
 
 extension PolicyKind: ExpressibleByArgument {
   public init?(argument: String) { self.init(named: argument) }
+}
+
+extension DisaggregationThreshold: ExpressibleByArgument {
+  public init?(argument: String) {
+    if argument == "auto" {
+      self = .auto
+    } else {
+      guard let tokens = Int(argument), tokens >= 0 else { return nil }
+      self = .tokens(tokens)
+    }
+  }
+
+  public var defaultValueDescription: String {
+    switch self {
+    case .auto: "auto"
+    case .tokens(let tokens): "\(tokens)"
+    }
+  }
 }
 
 struct DeadlineOptions: ParsableArguments {

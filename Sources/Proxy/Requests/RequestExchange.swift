@@ -25,6 +25,7 @@ final class RequestExchange: @unchecked Sendable {
   private let plainBody: ByteBuffer
   private let headerLines: ByteBuffer
   private let shape: RequestShape
+  private let plan: RoutePlan
   private var machine: TwoLegRequest
   private var pair: LegPair?
   private var handoffBody: ByteBuffer?
@@ -57,8 +58,8 @@ final class RequestExchange: @unchecked Sendable {
     target = request.path + (request.query.map { "?\($0)" } ?? "")
     plainBody = body?.plain ?? request.body
     isStreamed = body?.isStreamed ?? false
-    let route = body?.route(under: loop.context.handoff) ?? .decoderAlone
-    machine = TwoLegRequest(route, attemptsPerLeg: configuration.attemptsPerLeg)
+    plan = loop.context.plan(shape, body: body, now: .now())
+    machine = TwoLegRequest(plan.route, attemptsPerLeg: configuration.attemptsPerLeg)
     requestDeadline = received + TimeAmount(configuration.deadlines.request)
     deadline = (requestDeadline, .request)
   }
@@ -85,9 +86,8 @@ final class RequestExchange: @unchecked Sendable {
     let now = NIODeadline.now()
     switch action {
     case .prefill(let excluding):
-      guard let worker = context.prefillers.pick(shape, excluding: excluding, now: now), let body,
-        let handoff = context.handoff
-      else { return withoutWorker() }
+      let picked = context.prefillers.pick(shape, excluding: excluding, preferring: plan.prefiller, now: now)
+      guard let worker = picked, let body, let handoff = plan.handoff else { return withoutWorker() }
       let pair = LegPair(prefiller: worker.address, decoder: nil, room: LegPair.newRoom())
       self.pair = pair
       run(.prefill, on: worker, handoff.prefillBody(of: body, pair: pair))
@@ -97,10 +97,13 @@ final class RequestExchange: @unchecked Sendable {
       }
       run(.answer, on: worker, plainBody)
     case .decode(let withHandoff, let excluding, let avoiding):
-      guard let worker = context.decoders.pick(shape, excluding: excluding, avoiding: avoiding, now: now) else {
-        return withoutWorker()
-      }
-      run(.answer, on: worker, withHandoff ? handoffBody ?? plainBody : plainBody)
+      let picked = context.decoders.pick(
+        shape, excluding: excluding, avoiding: avoiding, prefilledAt: pair?.prefiller, preferring: plan.decoderAlone,
+        now: now)
+      guard let worker = picked else { return withoutWorker() }
+      // The process that prefilled has the KV.
+      let usesHandoff = withHandoff && worker.address != pair?.prefiller
+      run(.answer, on: worker, usesHandoff ? handoffBody ?? plainBody : plainBody)
     case .answerError(let fault): answerError(APIError(fault, on: lastFailed))
     case .breakStream(let fault): breakStream(fault)
     case .nothing: break
@@ -190,9 +193,10 @@ final class RequestExchange: @unchecked Sendable {
 
   private func prefilled(_ leg: UpstreamLeg, _ body: ByteBuffer) {
     context.metrics.prefillLeg[leg.worker.index].observe(seconds(since: legStarted))
+    context.prefillLegTook(seconds(since: legStarted), on: leg.worker, of: plan)
     if !isStreamed { booked(firstToken: true) }
     if let pair, let client = self.body {
-      handoffBody = context.handoff?.decodeBody(of: client, pair: pair, prefillAnswer: body)
+      handoffBody = plan.handoff?.decodeBody(of: client, pair: pair, prefillAnswer: body)
     }
     if handoffBody == nil { context.metrics.fellBack(.noHandoff) }
     perform(machine.prefilled(withHandoff: handoffBody != nil))
@@ -201,6 +205,11 @@ final class RequestExchange: @unchecked Sendable {
   /// The answer's first part is good and goes out.
   func relayBegins(_ leg: UpstreamLeg) {
     leg.worker.updateHealth { $0.legAnswered() }
+    if isStreamed {
+      context.decodeLegTook(
+        seconds(since: legStarted), on: leg.worker, of: plan,
+        withHandoff: machine.state == .decoding(withHandoff: true))
+    }
     machine.relayed()
     if isStreamed { booked(firstToken: true) }
   }

@@ -3,13 +3,14 @@ extension ProxyConfiguration {
   var shapeRules: ShapeRules {
     let policies = [prefillPolicy, decodePolicy]
     return ShapeRules(
-      session: policies.contains(.consistentHash) ? sessionKeys : nil, prompt: policies.contains(.prefixAware))
+      session: policies.contains(.consistentHash) ? sessionKeys : nil,
+      prompt: policies.contains(.prefixAware) || disaggregation != .tokens(0))
   }
 
   /// Both pools, which know of each other's workers that are one process, and share what these have seen.
   func makePools() -> (prefillers: WorkerPool, decoders: WorkerPool) {
-    let prefillWorkers = WorkerPool.workers(of: .prefill, at: prefillers)
-    let decodeWorkers = WorkerPool.workers(of: .decode, at: decoders)
+    let prefillWorkers = WorkerPool.workers(of: .prefill, at: prefillers + both)
+    let decodeWorkers = WorkerPool.workers(of: .decode, at: decoders + both)
     let memory = shapeRules.prompt ? PromptMemory(of: prefillWorkers + decodeWorkers) : nil
     return (
       WorkerPool(

@@ -40,8 +40,9 @@ package struct PromptBlocks: Sendable, Equatable {
     return text.reduce(1) { $1 == UInt8(ascii: ",") ? $0 + 1 : $0 }
   }
 
-  /// The share of the prompt's tokens that its first `seenBytes` bytes hold.
-  package func tokens(inFirst seenBytes: Int) -> Int {
-    bytes == 0 ? 0 : Int(Double(tokens) * Double(min(seenBytes, bytes)) / Double(bytes))
+  /// How many tokens lie behind the first `seenBytes` bytes; of a prompt at least one, which is always computed anew.
+  package func tokens(behind seenBytes: Int) -> Int {
+    guard bytes > 0 else { return 0 }
+    return max(1, tokens - Int(Double(tokens) * Double(min(seenBytes, bytes)) / Double(bytes)))
   }
 }

@@ -7,6 +7,11 @@ extension ProxyContext {
     let report = statistics.report(now: .now())
     return [
       "handoff": .string(configuration.handoff.rawValue),
+      "policies": [
+        "prefill": .string(configuration.prefillPolicy.rawValue),
+        "decode": .string(configuration.decodePolicy.rawValue),
+      ],
+      "disaggregation": disaggregation.page,
       "requests": .object(Outcome.allCases) { ($0.rawValue, metrics.count($0)) },
       "fallbacks": .object(ProxyMetrics.Fallback.allCases) { ($0.rawValue, metrics.count($0)) },
       "leg_failures": [

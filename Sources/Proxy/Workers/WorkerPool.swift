@@ -26,16 +26,22 @@ struct WorkerPool: Sendable {
     addresses.enumerated().map { Worker(role: role, index: $0.offset, address: $0.element) }
   }
 
+  var hasTwins: Bool { !twins.isEmpty }
+
   /// Legs that run on the worker, whatever its role.
   func running(on worker: Worker) -> Int { worker.running + (twins[worker.index]?.running ?? 0) }
 
   /// The worker for a leg that begins now.
   ///
   /// - Parameters: excluding: workers not to be picked. avoiding: workers to be picked only if there is no other.
-  ///   preferring: the one to be picked if nothing speaks against it, whatever the policy says.
+  ///   prefilledAt: where the prefill ran; the same process is avoided too. preferring: the one to be picked if nothing
+  ///   speaks against it, whatever the policy says.
   func pick(
-    _ shape: RequestShape, excluding: Set<Int>, avoiding: Set<Int> = [], preferring: Int? = nil, now: NIODeadline
+    _ shape: RequestShape, excluding: Set<Int>, avoiding: Set<Int> = [], prefilledAt: WorkerAddress? = nil,
+    preferring: Int? = nil, now: NIODeadline
   ) -> Worker? {
+    var avoiding = avoiding
+    if let prefilledAt, hasTwins { avoiding.formUnion(workers.lazy.filter { $0.address == prefilledAt }.map(\.index)) }
     let worker = candidate(shape, excluding: excluding, avoiding: avoiding, preferring: preferring, now: now)
     if let worker { memory?.sent(shape.prompt, to: worker) }
     return worker
