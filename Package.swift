@@ -162,7 +162,7 @@ let package = Package(
         .product(name: "NIOCore", package: "swift-nio"), .product(name: "NIOPosix", package: "swift-nio"),
         .product(name: "NIOHTTP1", package: "swift-nio"), .product(name: "NIOSSL", package: "swift-nio-ssl"),
         .product(name: "Logging", package: "swift-log"),
-      ], exclude: ["Fixtures"]),
+      ], exclude: ["Fixtures", "HTML/Fixtures"]),
     .testTarget(name: "EngineBenchTests", dependencies: ["EngineBench"]),
     .testTarget(name: "LauncherTests", dependencies: ["Launcher", "TestSupport"]),
     .testTarget(

@@ -14,6 +14,12 @@ package struct MicrosecondCounts: Sendable, Equatable {
     sum += microseconds
   }
 
+  package mutating func add(_ other: MicrosecondCounts) {
+    counts.merge(other.counts, uniquingKeysWith: +)
+    count += other.count
+    sum += other.sum
+  }
+
   /// In microseconds, as `standardDeviation` is.
   var mean: Double { count == 0 ? 0 : Double(sum) / Double(count) }
 
