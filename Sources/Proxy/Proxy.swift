@@ -10,16 +10,19 @@ package final class Proxy: Sendable {
   private let group: MultiThreadedEventLoopGroup
   private let loops: [ProxyLoop]
   private let checker: HealthChecker
+  /// nil if there is nothing to find out.
+  private let detector: HandoffDetector?
   private let reporter: Task<Void, Never>
 
   private init(
     server: HTTPServer, group: MultiThreadedEventLoopGroup, loops: [ProxyLoop], checker: HealthChecker,
-    reporter: Task<Void, Never>
+    detector: HandoffDetector?, reporter: Task<Void, Never>
   ) {
     self.server = server
     self.group = group
     self.loops = loops
     self.checker = checker
+    self.detector = detector
     self.reporter = reporter
     port = server.port
   }
@@ -39,7 +42,10 @@ package final class Proxy: Sendable {
         responder: ProxyResponder(context: context, loops: loops))
       let checker = HealthChecker(loop: loops[0])
       checker.start()
-      return Proxy(server: server, group: group, loops: loops, checker: checker, reporter: report(context))
+      let detector = context.handoffChoice.isToBeDetected ? HandoffDetector(loop: loops[0]) : nil
+      detector?.start()
+      return Proxy(
+        server: server, group: group, loops: loops, checker: checker, detector: detector, reporter: report(context))
     } catch {
       try? await group.shutdownGracefully()
       throw error
@@ -50,6 +56,7 @@ package final class Proxy: Sendable {
   package func shutdown(grace: Duration) async {
     reporter.cancel()
     checker.stop()
+    detector?.stop()
     await server.shutdown(grace: grace)
     for loop in loops { try? await loop.eventLoop.submit { loop.stop() }.get() }
     try? await group.shutdownGracefully()

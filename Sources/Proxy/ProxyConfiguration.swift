@@ -75,6 +75,8 @@ package struct HealthCheckSettings: Sendable {
 }
 
 package enum HandoffKind: String, Sendable, CaseIterable {
+  /// What the workers tell (`HandoffEvidence`); nixl until then.
+  case auto
   /// vLLM's `kv_transfer_params`, pulled by the decoder.
   case nixl
   /// Two plain requests; the workers find the KV by its content.

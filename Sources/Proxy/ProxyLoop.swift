@@ -7,7 +7,7 @@ final class ProxyContext: Sendable {
   let prefillers: WorkerPool
   let decoders: WorkerPool
   let shapeRules: ShapeRules
-  let handoff: (any Handoff)?
+  let handoffChoice: HandoffChoice
   let disaggregation: Disaggregation
   /// Whether there are requests that may take both legs or one.
   let decidesWay: Bool
@@ -23,12 +23,15 @@ final class ProxyContext: Sendable {
     self.logger = logger
     (prefillers, decoders) = configuration.makePools()
     shapeRules = configuration.shapeRules
-    handoff = configuration.makeHandoff()
+    handoffChoice = HandoffChoice(configuration)
     metrics = ProxyMetrics(prefillers: prefillers.workers, decoders: decoders.workers)
     disaggregation = Disaggregation(configuration.disaggregation, registry: metrics.registry)
     decidesWay = configuration.disaggregation != .tokens(0) || prefillers.hasTwins
     statistics = TTFTStatistics(prefillers: prefillers.workers.count)
   }
+
+  /// What a request that begins now uses; nil if there is no prefill leg.
+  var handoff: (any Handoff)? { handoffChoice.handoff }
 
   func newRequestID(_ shape: RequestShape) -> String { "\(requestIDPrefix)-\(shape.sequence)" }
 

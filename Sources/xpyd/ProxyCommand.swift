@@ -25,8 +25,11 @@ struct ProxyCommand: AsyncParsableCommand {
   @OptionGroup(title: "Deadlines, in seconds") var deadlines: DeadlineOptions
 
   @Option(
-    help: "nixl: kv_transfer_params; lmcache: two plain requests; sglang: bootstrap_room; none: workers that do both.")
-  var handoff = HandoffKind.nixl
+    help: """
+      nixl: kv_transfer_params; lmcache: two plain requests; sglang: bootstrap_room; none: workers that do both; auto: \
+      what the workers tell, else nixl.
+      """)
+  var handoff = HandoffKind.auto
 
   @Option(help: "Event loops.")
   var threads = max(1, ProcessInfo.processInfo.activeProcessorCount / 2)

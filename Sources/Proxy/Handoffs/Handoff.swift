@@ -45,9 +45,9 @@ extension Handoff {
 
 extension ProxyConfiguration {
   /// nil if there is no prefill leg.
-  func makeHandoff() -> (any Handoff)? {
-    switch handoff {
-    case .nixl: NixlHandoff()
+  func makeHandoff(_ kind: HandoffKind) -> (any Handoff)? {
+    switch kind {
+    case .nixl, .auto: NixlHandoff()
     case .lmcache: LMCacheHandoff()
     case .sglang: SGLangHandoff(prefillers: prefillers, bootstrapPorts: bootstrapPorts)
     case .none: nil

@@ -6,7 +6,7 @@ extension ProxyContext {
   var statsPage: BodyValue {
     let report = statistics.report(now: .now())
     return [
-      "handoff": .string(configuration.handoff.rawValue),
+      "handoff": .string(handoffChoice.kind.rawValue),
       "policies": [
         "prefill": .string(configuration.prefillPolicy.rawValue),
         "decode": .string(configuration.decodePolicy.rawValue),
