@@ -17,17 +17,21 @@ package struct GenerationRequest: Sendable {
   package var id: String
   /// At least one token.
   package var promptTokens: [Int32]
+  /// How many of `promptTokens`, the last ones, are output already: the request began at another worker and goes on here
+  /// as if it had not moved. Limits count new tokens only.
+  package var earlierOutput: Int
   package var sampling: SamplingParameters
   package var handoff: Handoff
   /// Requests with different salts never share KV by the prefix cache (`cache_salt`).
   package var cacheSalt: String?
 
   package init(
-    id: String, promptTokens: [Int32], sampling: SamplingParameters = SamplingParameters(), handoff: Handoff = .none,
-    cacheSalt: String? = nil
+    id: String, promptTokens: [Int32], earlierOutput: Int = 0, sampling: SamplingParameters = SamplingParameters(),
+    handoff: Handoff = .none, cacheSalt: String? = nil
   ) {
     self.id = id
     self.promptTokens = promptTokens
+    self.earlierOutput = earlierOutput
     self.sampling = sampling
     self.handoff = handoff
     self.cacheSalt = cacheSalt

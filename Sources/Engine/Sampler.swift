@@ -2,28 +2,37 @@
 ///
 /// The order is vLLM's: log-probabilities from the raw logits; allowed ids, `min_tokens`, `logit_bias`; penalties;
 /// greedy, or temperature, `min_p`, `top_k`, `top_p` and a draw. The token at output index i depends on the logits, the
-/// tokens before it and (seed, i): not on the batch, the worker, or a preemption.
+/// tokens before it and (seed, i): not on the batch, the worker, a preemption, or a move to another worker.
 package struct Sampler: Sendable {
   /// Below it vLLM takes the most likely token (`_SAMPLING_EPS`).
   static let greedyTemperature: Float = 1e-5
 
   package let parameters: SamplingParameters
   package let seed: UInt64
-  /// Output tokens chosen so far: the index of the next.
+  /// Output tokens chosen here so far.
   package private(set) var outputCount = 0
+  /// The output index of the first token chosen here.
+  private let firstIndex: Int
 
   private let eosTokenIDs: Set<Int32>
   private let penalizes: Bool
   private var promptTokens: Set<Int32> = []
   private var outputCounts: [Int32: Int] = [:]
 
-  package init(parameters: SamplingParameters, seed: UInt64, eosTokenIDs: Set<Int32>, promptTokens: [Int32]) {
+  /// - Parameter earlierOutput: How many of `promptTokens`, the last ones, are output of a sampler before this one.
+  package init(
+    parameters: SamplingParameters, seed: UInt64, eosTokenIDs: Set<Int32>, promptTokens: [Int32], earlierOutput: Int = 0
+  ) {
     self.parameters = parameters
     self.seed = seed
     self.eosTokenIDs = eosTokenIDs
+    firstIndex = earlierOutput
     penalizes =
       parameters.repetitionPenalty != 1 || parameters.presencePenalty != 0 || parameters.frequencyPenalty != 0
-    if parameters.repetitionPenalty != 1 { self.promptTokens = Set(promptTokens) }
+    if parameters.repetitionPenalty != 1 { self.promptTokens = Set(promptTokens.dropLast(earlierOutput)) }
+    if penalizes {
+      for token in promptTokens.suffix(earlierOutput) { outputCounts[token, default: 0] += 1 }
+    }
   }
 
   /// - Parameter logits: `[vocabularySize]`, finite or −∞; changed in place.
@@ -39,7 +48,7 @@ package struct Sampler: Sendable {
     } else {
       token = scratch.draw(
         from: logits, temperature: parameters.temperature, topK: parameters.topK, topP: parameters.topP,
-        minP: parameters.minP, uniform: sampleUniform(seed: seed, index: UInt64(outputCount)))
+        minP: parameters.minP, uniform: sampleUniform(seed: seed, index: UInt64(firstIndex + outputCount)))
     }
     outputCount += 1
     if penalizes { outputCounts[token, default: 0] += 1 }

@@ -8,7 +8,8 @@ extension StepLoop {
     let request = submission.request
     let sampler = Sampler(
       parameters: request.sampling, seed: request.sampling.seed ?? .random(in: 0...UInt64.max),
-      eosTokenIDs: configuration.eosTokenIDs, promptTokens: request.promptTokens)
+      eosTokenIDs: configuration.eosTokenIDs, promptTokens: request.promptTokens,
+      earlierOutput: request.earlierOutput)
     var produces = false
     if case .produce = request.handoff { produces = true }
     requests[submission.number] = ActiveRequest(

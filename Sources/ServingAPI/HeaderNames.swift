@@ -2,6 +2,8 @@
 package enum HeaderNames {
   package static let requestID = "X-Request-Id"
   package static let retryAfter = "Retry-After"
+  /// A worker's answer bears it, with the number, if it goes on after `xpyd_output_tokens` as if it had made them.
+  package static let continued = "X-Xpyd-Continued"
 }
 
 package enum MediaTypes {

@@ -112,6 +112,9 @@ package struct JSONEdit: Sendable {
   package static func replace(_ name: String, _ json: String) -> JSONEdit {
     JSONEdit(name: name, change: .replace(Array(json.utf8)))
   }
+  package static func replace(_ name: String, _ json: [UInt8]) -> JSONEdit {
+    JSONEdit(name: name, change: .replace(json))
+  }
   package static func remove(_ name: String) -> JSONEdit { JSONEdit(name: name, change: .remove) }
 
   var newValue: [UInt8]? {

@@ -20,7 +20,7 @@ struct ChoiceDelta: Sendable {
 
 /// Turns a choice's tokens into text, and cuts it at stop strings: a value, fed by whoever reads the engine's stream.
 ///
-/// The only order: `accept` for every token, then `finish`. After a delta with an `end`, only `finish` for its usage.
+/// The only order: `resume` if the choice began elsewhere, `accept` for every token, then `finish`. After a delta with an `end`, only `finish` for its usage.
 struct ChoiceDecoder: Sendable {
   struct Options: Sendable {
     var maxTokens: Int
@@ -45,6 +45,20 @@ struct ChoiceDecoder: Sendable {
     self.tokenizer = tokenizer
     detokenizer = StreamingDetokenizer(tokenizer, skipSpecial: options.skipsSpecial)
     matcher = StopStringMatcher(options.stop, includeInOutput: options.includesStop)
+  }
+
+  /// Takes in the tokens that another decoder of this choice has accepted: text that it still held back comes with the
+  /// next one, what it gave out does not. `minTokens` counts from here.
+  mutating func resume(after tokens: some Sequence<Int32>) {
+    for token in tokens {
+      if options.wantsLogprobs { textOffset += candidate(token, 0).token.unicodeScalars.count }
+      let piece = detokenizer.append(token)
+      guard options.minTokens == 0 else { continue }
+      // A stop string that is whole here ended within the `min_tokens` of before and did not count.
+      if matcher.append(piece).matched != nil {
+        matcher = StopStringMatcher(options.stop, includeInOutput: options.includesStop)
+      }
+    }
   }
 
   mutating func accept(_ token: GeneratedToken) -> ChoiceDelta {

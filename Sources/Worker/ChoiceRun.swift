@@ -23,6 +23,7 @@ struct ChoiceRun {
   ///   Cancelling the engine's request is then the caller's.
   func read(_ emit: (ChoiceDelta, Int) async throws -> Void) async throws -> Outcome {
     var decoder = ChoiceDecoder(tokenizer: tokenizer, options: plan.decoding)
+    decoder.resume(after: plan.request.promptTokens.suffix(plan.request.earlierOutput))
     var clock = TokenClock()
     // The last token's delta waits for the end that follows at once, so that both are one chunk.
     var held = ChoiceDelta(text: plan.echo, logprobs: plan.decoding.wantsLogprobs ? [] : nil)

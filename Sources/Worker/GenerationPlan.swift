@@ -20,6 +20,8 @@ struct GenerationPlan: Sendable {
   var options: RequestOptions
   /// Over all prompts, each counted once.
   var promptTokens: Int
+  /// Tokens of the only prompt that are output of another worker.
+  var earlierOutput: Int
 
   /// - Parameters:
   ///   - prompts: token ids that fit the context, and the text to echo.
@@ -29,10 +31,11 @@ struct GenerationPlan: Sendable {
   ///   - salt: makes the engine's ids unique where two clients send the same `X-Request-Id`.
   init(
     head: ResponseHead, prompts: [(tokens: [Int32], echo: String)], maxTokens: [Int], sampling: SamplingFields,
-    options: RequestOptions, handoff: GenerationRequest.Handoff, salt: String
+    options: RequestOptions, handoff: GenerationRequest.Handoff, earlierOutput: Int = 0, salt: String
   ) {
     self.head = head
     self.options = options
+    self.earlierOutput = earlierOutput
     promptTokens = prompts.reduce(0) { $0 + $1.tokens.count }
     choices = []
     for (prompt, limit) in zip(prompts, maxTokens) {
@@ -42,7 +45,7 @@ struct GenerationPlan: Sendable {
           ChoicePlan(
             index: index,
             request: GenerationRequest(
-              id: "\(head.id)-\(index)-\(salt)", promptTokens: prompt.tokens,
+              id: "\(head.id)-\(index)-\(salt)", promptTokens: prompt.tokens, earlierOutput: earlierOutput,
               sampling: sampling.engineParameters(maxTokens: limit, choice: choice),
               handoff: index == 0 ? handoff : .none, cacheSalt: options.cacheSalt),
             decoding: ChoiceDecoder.Options(

@@ -7,6 +7,8 @@ enum Route: Equatable {
   case model(String)
   case tokenize, detokenize
   case completions, chatCompletions
+  /// A router's word that nobody will pull a handoff.
+  case releaseHandoff
 
   enum Lookup: Equatable {
     case found(Route)
@@ -18,7 +20,7 @@ enum Route: Equatable {
   var isOpen: Bool {
     switch self {
     case .health, .ready, .ping, .version, .load, .metrics: true
-    case .models, .model, .tokenize, .detokenize, .completions, .chatCompletions: false
+    case .models, .model, .tokenize, .detokenize, .completions, .chatCompletions, .releaseHandoff: false
     }
   }
 
@@ -37,13 +39,14 @@ enum Route: Equatable {
     case .detokenize: "/detokenize"
     case .completions: "/v1/completions"
     case .chatCompletions: "/v1/chat/completions"
+    case .releaseHandoff: "/kv/release"
     }
   }
 
   private static let exact: [String: Route] = {
     let routes: [Route] = [
       .health, .ready, .ping, .version, .load, .metrics, .models, .tokenize, .detokenize, .completions,
-      .chatCompletions,
+      .chatCompletions, .releaseHandoff,
     ]
     return Dictionary(uniqueKeysWithValues: routes.map { ($0.pattern, $0) })
   }()
@@ -73,7 +76,7 @@ enum Route: Equatable {
 
   private var methods: [HTTPMethod] {
     switch self {
-    case .tokenize, .detokenize, .completions, .chatCompletions: [.POST]
+    case .tokenize, .detokenize, .completions, .chatCompletions, .releaseHandoff: [.POST]
     case .ping: [.GET, .POST]
     default: [.GET]
     }

@@ -1,4 +1,5 @@
 import Engine
+import KVTransfer
 import ServingAPI
 
 /// From a request's body to what the engine is asked.
@@ -20,7 +21,9 @@ extension WorkerResponder {
     let limit = request.sampling.maxTokens ?? request.defaultMaxTokens ?? .max
     let maxTokens = prompts.map { min(limit, model.maxModelLength - $0.tokens.count) }
     return (
-      try plan(prompts, maxTokens, request.sampling, request.options, id: "cmpl-\(id.text)", now),
+      try plan(
+        prompts, maxTokens, request.sampling, request.options, earlierOutput: request.earlierOutput,
+        id: "cmpl-\(id.text)", now),
       CompletionFormat(showsIDs: request.options.returnTokenIDs)
     )
   }
@@ -57,11 +60,12 @@ extension WorkerResponder {
 
   private func plan(
     _ prompts: [(tokens: [Int32], echo: String)], _ maxTokens: [Int], _ sampling: SamplingFields,
-    _ options: RequestOptions, id: String, _ now: Int
+    _ options: RequestOptions, earlierOutput: Int = 0, id: String, _ now: Int
   ) throws(APIError) -> GenerationPlan {
     GenerationPlan(
       head: model.head(id: id, model: options.model, now: now), prompts: prompts, maxTokens: maxTokens,
-      sampling: sampling, options: options, handoff: try handoff(options), salt: RequestID.random(digits: 8))
+      sampling: sampling, options: options, handoff: try handoff(options), earlierOutput: earlierOutput,
+      salt: RequestID.random(digits: 8))
   }
 
   /// What this worker's role makes of `kv_transfer_params`.
@@ -86,6 +90,14 @@ extension WorkerResponder {
       }
       return .consume(ticket.handoff)
     }
+  }
+
+  /// Gives up what a prefill published, which its lease would hold for longer. One that is pulled, released or of
+  /// another worker is none of ours any more: the answer is the same.
+  func releaseHandoff(_ fields: BodyValue.Fields) throws(APIError) -> HTTPReply {
+    let id = try HandoffTicket.handoffID(inReleaseOf: fields)
+    transport?.withdraw(KVHandoff.ID(id))
+    return HTTPReply(status: .ok)
   }
 
   // MARK: Text and ids

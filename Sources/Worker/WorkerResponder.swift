@@ -1,6 +1,7 @@
 import Engine
 import Foundation
 import HTTPServer
+import KVTransfer
 import Logging
 import NIOCore
 import NIOHTTP1
@@ -15,6 +16,8 @@ import Synchronization
 final class WorkerResponder: HTTPResponder {
   let model: ServedModel
   let engine: Engine
+  /// nil: this worker neither publishes nor pulls.
+  let transport: (any KVTransport)?
   let metrics: WorkerMetrics
   let role: KVTransferConfiguration.Role?
   /// Choices that one request may ask for.
@@ -29,6 +32,7 @@ final class WorkerResponder: HTTPResponder {
   init(_ loaded: LoadedWorker, configuration: WorkerConfiguration, logger: Logger) {
     model = loaded.model
     engine = loaded.engine
+    transport = loaded.transport
     role = configuration.kvTransfer?.role
     maxWaiting = configuration.engine.maxWaiting
     self.logger = logger
@@ -58,7 +62,7 @@ final class WorkerResponder: HTTPResponder {
       return answer(.unauthorized, route, writer, headers)
     }
     switch route {
-    case .tokenize, .detokenize, .completions, .chatCompletions:
+    case .tokenize, .detokenize, .completions, .chatCompletions, .releaseHandoff:
       let exchange = Exchange(request: request, route: route, id: id, writer: writer)
       let task = Task { await self.handle(exchange) }
       writer.onClientGone { task.cancel() }
@@ -83,7 +87,7 @@ final class WorkerResponder: HTTPResponder {
     case .model(let name):
       guard let card = model.cards.first(where: { $0.id == name }) else { return .notFound }
       return .json(card.json)
-    case .metrics, .tokenize, .detokenize, .completions, .chatCompletions: return .notFound
+    case .metrics, .tokenize, .detokenize, .completions, .chatCompletions, .releaseHandoff: return .notFound
     }
   }
 
@@ -142,7 +146,9 @@ final class WorkerResponder: HTTPResponder {
         http.beginGeneration()
         defer { http.endGeneration() }
         let run = GenerationRun(plan: plan, format: format, model: model, engine: engine, metrics: metrics)
-        let summary = try await run.respond(exchange.writer, headers: exchange.headers)
+        var headers = exchange.headers
+        if plan.earlierOutput > 0 { headers.add(name: HeaderNames.continued, value: "\(plan.earlierOutput)") }
+        let summary = try await run.respond(exchange.writer, headers: headers)
         http.count(exchange.route, status: .ok)
         log(summary, exchange, since: started, logger)
       }
@@ -162,6 +168,7 @@ final class WorkerResponder: HTTPResponder {
     switch exchange.route {
     case .tokenize: return .answer(.json(try tokenize(fields)))
     case .detokenize: return .answer(.json(try detokenize(fields)))
+    case .releaseHandoff: return .answer(try releaseHandoff(fields))
     case .completions:
       let request = try CompletionRequest(fields)
       let id = exchange.id(inBody: request.options.requestID)

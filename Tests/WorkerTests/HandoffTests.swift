@@ -130,6 +130,23 @@ struct HandoffTests {
     }
   }
 
+  @Test func `A handoff that a router gives up is free at once, and costs a decoder a recomputation`() async throws {
+    try await withPair { prefiller, decoder in
+      let prompt = Self.prompt(tokens: 40)
+      let expected = try await decoder.complete(Self.body(prompt, [:])).output()
+      let ticket = try await ticket(prefiller, prompt)
+      #expect(prefiller.worker.statistics.published == 1)
+      for _ in 0..<2 {
+        let release: BodyValue = ["remote_request_id": ticket["remote_request_id"] ?? .null]
+        #expect(try await prefiller.post("/kv/release", release).status == 200)
+      }
+      #expect(try await prefiller.poolIsFree())
+      let answer = try await decoder.complete(Self.body(prompt, ["kv_transfer_params": ticket]))
+      #expect(answer.output() == expected)
+      #expect(try await prefiller.post("/kv/release", ["remote_request_id": 5]).status == 400)
+    }
+  }
+
   @Test func `A role refuses what it does not do, and names itself`() async throws {
     try await withPair { prefiller, decoder in
       let ticket = try await ticket(prefiller, "ab")

@@ -8,6 +8,9 @@ package struct CompletionRequest: Sendable, Equatable {
   /// At least one; each is answered `sampling.n` times.
   package var prompts: [Prompt]
   package var echo: Bool
+  /// `xpyd_output_tokens`, a router's word for a request that began at another worker: so many of the prompt's last
+  /// token ids are output, and the answer goes on after them.
+  package var earlierOutput: Int
   package var sampling: SamplingFields
   package var options: RequestOptions
 
@@ -22,6 +25,7 @@ package struct CompletionRequest: Sendable, Equatable {
     defaultMaxTokens = fields["max_tokens"] == nil ? 16 : nil
     sampling.logprobs = reader.int("logprobs")
     echo = reader.bool("echo") ?? false
+    earlierOutput = reader.int("xpyd_output_tokens") ?? 0
     options = try RequestOptions(&reader, addsSpecialTokens: true)
     let prompts = Self.prompts(&reader)
     try reader.finish()
@@ -40,6 +44,18 @@ package struct CompletionRequest: Sendable, Equatable {
     if echo, sampling.logprobs != nil { throw UnsupportedFields.unsupported("echo") }
     self.prompts = prompts
     self.sampling = sampling
+    try checkEarlierOutput()
+  }
+
+  private func checkEarlierOutput() throws(APIError) {
+    guard earlierOutput != 0 else { return }
+    guard case .tokens(let ids) = prompts[0], prompts.count == 1, sampling.n == 1, !echo, options.truncation == nil,
+      earlierOutput > 0, earlierOutput < ids.count
+    else {
+      throw .badValue(
+        "xpyd_output_tokens needs one prompt of more token ids than that, n of 1, and neither echo nor truncation.",
+        param: "xpyd_output_tokens", value: "\(earlierOutput)")
+    }
   }
 
   /// A string, strings, token ids, or lists of token ids; what the list holds follows from its first element.

@@ -56,7 +56,17 @@ package struct HandoffTicket: Sendable, Equatable {
   }
 
   /// The last part of `requestID`.
-  package var handoffID: Substring { requestID.split(separator: "-").last ?? "" }
+  package var handoffID: Substring { Self.handoffID(of: requestID) }
+
+  private static func handoffID(of requestID: String) -> Substring { requestID.split(separator: "-").last ?? "" }
+
+  /// The body of `POST /kv/release`: `{"remote_request_id": …}`, as the ticket has it.
+  package static func handoffID(inReleaseOf fields: BodyValue.Fields) throws(APIError) -> String {
+    var reader = FieldReader(fields)
+    let requestID = reader.requiredString("remote_request_id")
+    try reader.finish()
+    return String(handoffID(of: requestID))
+  }
 
   init(_ fields: BodyValue.Fields) throws(APIError) {
     var reader = FieldReader(fields, at: "body.kv_transfer_params")
