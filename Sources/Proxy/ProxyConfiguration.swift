@@ -24,6 +24,10 @@ package struct ProxyConfiguration: Sendable {
   package var healthCheck = HealthCheckSettings()
   /// Workers that one leg may be tried on before the next remedy.
   package var attemptsPerLeg = 3
+  /// How often a stream whose decoder fails may go on on another; 0: streams are not followed.
+  package var migrations = 3
+  /// Before a prefill leg is tried elsewhere.
+  package var backoff = Backoff()
   package var maxBodyBytes = 32 * 1024 * 1024
   /// Keys of clients; empty lets everybody in.
   package var clientKeys: [String] = []
@@ -70,6 +74,8 @@ package struct HealthCheckSettings: Sendable {
   package var timeout = Duration.seconds(3)
   /// Checks in a row that must fail before a worker counts as unhealthy.
   package var failures = 3
+  /// Legs in a row that must fail by what the worker answers before it is left alone.
+  package var ejectAfter = 3
 
   package init() {}
 }

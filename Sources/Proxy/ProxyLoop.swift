@@ -36,10 +36,14 @@ final class ProxyContext: Sendable {
   func newRequestID(_ shape: RequestShape) -> String { "\(requestIDPrefix)-\(shape.sequence)" }
 
   /// Books what a leg's fault says of its worker, and logs a change.
-  func book(_ fault: LegFault, of worker: Worker, now: NIODeadline) {
-    metrics.legFailed(worker.role, fault)
+  func book(_ fault: LegFault, of leg: UpstreamLeg) {
+    metrics.legFailed(leg.worker.role, fault)
     guard let workerFault = fault.workerFault else { return }
-    logChange(of: worker, worker.updateHealth { $0.legFailed(workerFault, now: now) })
+    change(leg.worker) { $0.legFailed(workerFault, leg.epoch, now: .now()) }
+  }
+
+  func change(_ worker: Worker, _ update: (inout WorkerHealth) -> Void) {
+    logChange(of: worker, worker.updateHealth(update))
   }
 
   func logChange(of worker: Worker, _ change: (before: WorkerHealth.Fault?, after: WorkerHealth.Fault?)) {
@@ -61,6 +65,7 @@ final class ProxyLoop: @unchecked Sendable {
   let eventLoop: any EventLoop
   let context: ProxyContext
   let pool: UpstreamPool
+  var retries = RetryBudget()
   private var exchanges: [ObjectIdentifier: RequestExchange] = [:]
   private var ticker: RepeatedTask?
 
@@ -69,6 +74,9 @@ final class ProxyLoop: @unchecked Sendable {
     self.context = context
     pool = UpstreamPool(eventLoop: eventLoop, deadlines: context.configuration.deadlines)
   }
+
+  /// Requests that have not ended.
+  var activeRequests: Int { exchanges.count }
 
   func add(_ exchange: RequestExchange) {
     exchanges[ObjectIdentifier(exchange)] = exchange

@@ -199,8 +199,9 @@ private func unseen(_ tokens: Int) -> PromptSize {
 @Suite(.timeLimit(.minutes(1))) struct MixedFleetTests {
   @Test func `A worker of both roles serves a request alone, in one leg`() async throws {
     try await Deployment.run(prefillers: [], configure: { $0.moveDecodersToBoth() }) { deployment in
-      for body in [#"{"prompt":"x"}"#, #"{"prompt":"y","stream":true}"#] { _ = try await deployment.post(body) }
-      #expect(deployment.decoders[0].bodies == [#"{"prompt":"x"}"#, #"{"prompt":"y","stream":true}"#])
+      let sent = [#"{"prompt":"x"}"#, #"{"prompt":"y","stream":true}"#]
+      for body in sent { _ = try await deployment.post(body) }
+      #expect(deployment.decoders[0].bodies == sent.map(Deployment.followed))
       let metrics = try await deployment.get("/metrics").body
       #expect(metrics.contains(#"xpyd:disagg_decisions_total{decision="same_worker"} 2"#))
       #expect(metrics.contains(#"proxy_fallbacks_total{reason="no_prefiller"} 0"#))

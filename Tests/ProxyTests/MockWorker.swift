@@ -27,6 +27,8 @@ final class MockWorker: HTTPResponder {
     /// Raw pieces of an event stream, one HTTP chunk each.
     case streams([String])
     case floods(chunks: Int)
+    /// Tokens, as an engine's.
+    case generates(StreamEnd, as: MockEngineKind = .ours)
   }
 
   static let handoff = #"{"do_remote_prefill":true, "remote_block_ids":[[1,2]],"unknown":"é"}"#
@@ -84,6 +86,8 @@ final class MockWorker: HTTPResponder {
       breakOff(writer)
     case .hangsAfterFirstEvent: begin(writer, "data: 1\n\n")
     case .streams(let pieces): stream(pieces, writer)
+    case .generates where !isStreamed: answer(handoff: Self.handoff, writer)
+    case .generates(let end, let kind): generate(MockGeneration(request, name: name, kind: kind), end, writer)
     case .floods(let chunks): Task { await flood(chunks, writer) }
     }
   }
@@ -104,6 +108,16 @@ final class MockWorker: HTTPResponder {
     begin(writer, pieces[0])
     for piece in pieces.dropFirst() { writer.write(ByteBuffer(string: piece)) }
     writer.end()
+  }
+
+  private func generate(_ generation: MockGeneration, _ end: StreamEnd, _ writer: HTTPResponseWriter) {
+    writer.start(.ok, headers: generation.headers)
+    for event in generation.events(until: end) { writer.write(ByteBuffer(string: event)) }
+    switch end {
+    case .whole, .reportsError: writer.end()
+    case .hangs: break
+    case .closes, .closesBeforeUsage, .closesBeforeDone: breakOff(writer)
+    }
   }
 
   /// After what was written has left.
@@ -186,6 +200,11 @@ struct Deployment: Sendable {
     for server in servers { await server.shutdown(grace: .zero) }
     withExtendedLifetime(refusing) {}
     try outcome.get()
+  }
+
+  /// What a decoder gets of it: a stream is asked for its token ids too.
+  static func followed(_ body: String) -> String {
+    body.contains(#""stream":true"#) ? body.dropLast() + #","return_token_ids":true}"# : body
   }
 
   func client() async throws -> RawClient { try await RawClient.connect(proxy.port) }

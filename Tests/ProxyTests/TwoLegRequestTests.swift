@@ -7,8 +7,8 @@ import Testing
     .deadline(.firstToken), .unhealthy, .answered(status: 500), .errorEvent, .tooLarge,
   ]
 
-  private static func decoding(withHandoff: Bool = true, attempts: Int = 3) -> TwoLegRequest {
-    var request = TwoLegRequest(.twoLegs, attemptsPerLeg: attempts)
+  private static func decoding(withHandoff: Bool = true, attempts: Int = 3, migrations: Int = 0) -> TwoLegRequest {
+    var request = TwoLegRequest(.twoLegs, attemptsPerLeg: attempts, migrations: migrations)
     _ = request.prefilled(withHandoff: withHandoff)
     return request
   }
@@ -76,6 +76,49 @@ import Testing
     request.relayed()
     #expect(request.failed(fault, on: 0) == .breakStream(fault))
     #expect(request.failed(fault, on: 0) == .nothing && request.noWorker() == .nothing)
+  }
+
+  @Test(arguments: faults)
+  func `An answer that breaks after it has begun is resumed, from its own prefill on`(fault: LegFault) {
+    var request = Self.decoding(migrations: 2)
+    for _ in 0..<2 {
+      request.relayed()
+      let broken = [request.failed(fault, on: 3), request.failed(fault, on: 3)]
+      #expect(broken == [.resume(fault), .nothing])
+      let rest = [request.resumed(.twoLegs), request.prefilled(withHandoff: true)]
+      #expect(rest == [.prefill(excluding: []), .decode(withHandoff: true, excluding: [], avoiding: [3])])
+    }
+    request.relayed()
+    let broken = request.failed(fault, on: 3)
+    #expect(broken == .breakStream(fault))
+  }
+
+  @Test func `What cannot be resumed, or finds no worker, breaks the stream`() {
+    var request = Self.decoding(migrations: 1)
+    request.relayed()
+    _ = request.failed(.closed, on: 0)
+    var other = request
+    let given = other.notResumed()
+    #expect(given == .breakStream(.closed) && other.state == .done)
+    let actions = [request.resumed(.decoderAlone), request.failed(.connectTimeout, on: 0), request.noWorker()]
+    #expect(
+      actions == [
+        .decode(withHandoff: false, excluding: [], avoiding: [0]),
+        .decode(withHandoff: false, excluding: [0], avoiding: [0]), .breakStream(.connectTimeout),
+      ])
+  }
+
+  @Test func `Where both legs run at once, each fault is another attempt with other workers`() {
+    var request = TwoLegRequest(.twoLegs, timing: .together, attemptsPerLeg: 3)
+    let actions = [
+      request.start(), request.failed(.closed, on: 1, role: .prefill),
+      request.failed(.answered(status: 500), on: 0, role: .decode), request.failed(.closed, on: 2, role: .decode),
+    ]
+    #expect(
+      actions == [
+        .both(excludingPrefillers: [], excludingDecoders: []), .both(excludingPrefillers: [1], excludingDecoders: []),
+        .both(excludingPrefillers: [1], excludingDecoders: [0]), .answerError(.closed),
+      ])
   }
 
   @Test func `The request's own deadline is no reason to try elsewhere`() {

@@ -20,14 +20,11 @@ struct AnswerRelay {
   /// Prefill answers are held whole, for their handoff.
   static let mostPrefillAnswer = 16 * 1024 * 1024
   var state = State.awaitingHead
-
-  var isEventStream: Bool {
-    if case .relayingEvents = state { true } else { false }
-  }
 }
 
 extension RequestExchange: UpstreamLegDelegate {
   func leg(_ leg: UpstreamLeg, received head: UpstreamHead) {
+    if isCompanion(leg), head.status.code >= 400 { companionEnded(.answered(status: Int(head.status.code))) }
     guard leg === self.leg else { return }
     let isGood = (200..<300).contains(head.status.code)
     let type = head.headers.first(name: "content-type") ?? ""
@@ -54,12 +51,13 @@ extension RequestExchange: UpstreamLegDelegate {
       answer.state = .relayingBytes
       let events = gate.take(bytes)
       answer.state = .relayingEvents(gate)
-      if let events { relay(events, leg) }
+      if let events { relayEvents(events, leg) }
     case .relayingBytes: relay(bytes, leg)
     }
   }
 
   func legEnded(_ leg: UpstreamLeg) {
+    if isCompanion(leg) { return companionEnded(nil) }
     guard leg === self.leg else { return }
     switch answer.state {
     case .awaitingHead, .judging: failLeg(leg, .closed)
@@ -67,26 +65,30 @@ extension RequestExchange: UpstreamLegDelegate {
       if leg.worker.role == .decode { answeredBy = leg.worker.index }
       legAnswered(leg, head, body)
     case .relayingEvents(let gate):
+      if migration?.isCutOff == true { return failLeg(leg, .closed) }
       if gate.held.readableBytes > 0 { writer.write(gate.held) }
-      relayEnded(leg)
-    case .relayingBytes: relayEnded(leg)
+      relayEnded()
+    case .relayingBytes: relayEnded()
     }
   }
 
   func leg(_ leg: UpstreamLeg, failed fault: LegFault) {
+    if isCompanion(leg) { return companionEnded(fault) }
     guard leg === self.leg else { return }
     failLeg(leg, fault)
   }
 
   private func judge(_ leg: UpstreamLeg, _ head: UpstreamHead, _ gate: EventStreamGate, _ events: ByteBuffer) {
     if EventStreamGate.leadingError(in: events) != nil { return failLeg(leg, .errorEvent) }
+    if let fault = migration?.begins(head.headers) { return failLeg(leg, fault) }
     answer.state = .relayingEvents(gate)
     begin(leg, head)
-    relay(events, leg)
+    hasBegunEvents = true
+    relayEvents(events, leg)
   }
 
   private func outgrown(_ leg: UpstreamLeg, _ head: UpstreamHead, _ body: ByteBuffer) {
-    if isPrefillLeg || !(200..<300).contains(head.status.code) {
+    if isPrefillLeg || machine.hasRelayed || !(200..<300).contains(head.status.code) {
       if body.readableBytes > AnswerRelay.mostPrefillAnswer { failLeg(leg, .tooLarge) }
       return
     }
@@ -97,9 +99,17 @@ extension RequestExchange: UpstreamLegDelegate {
 
   private func begin(_ leg: UpstreamLeg, _ head: UpstreamHead) {
     if leg.worker.role == .decode { answeredBy = leg.worker.index }
+    let isFirst = !machine.hasRelayed
     relayBegins(leg)
-    writer.onWritable { self.resume() }
+    guard isFirst else { return }
+    writer.onWritable { self.resumeReading() }
     writer.start(head.status, headers: ForwardedHeaders.response(head.headers, requestID: requestID))
+  }
+
+  private func relayEvents(_ events: ByteBuffer, _ leg: UpstreamLeg) {
+    guard let followed = migration?.take(events) else { return relay(events, leg) }
+    relay(followed.events, leg)
+    if let fault = followed.fault { failLeg(leg, fault) }
   }
 
   /// The worker is read no faster than the client reads.
@@ -113,7 +123,7 @@ extension RequestExchange: UpstreamLegDelegate {
     }
   }
 
-  private func resume() {
+  private func resumeReading() {
     guard let leg else { return }
     wait(context.configuration.deadlines.idle, .idle)
     leg.pauseReading(false)

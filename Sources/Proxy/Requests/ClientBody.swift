@@ -5,6 +5,8 @@ import ServingAPI
 package struct ClientBody: Sendable {
   let bytes: ByteBuffer
   private let object: JSONObject
+  /// Made in every copy of the body that goes out.
+  private var standingEdits: [JSONEdit] = []
 
   /// - Throws: If it is not exactly one JSON object.
   package init(_ bytes: ByteBuffer) throws {
@@ -12,22 +14,29 @@ package struct ClientBody: Sendable {
     object = try bytes.withUnsafeReadableBytes { try JSONObject(scanning: $0) }
   }
 
+  /// This body with `edits` in every copy of it that goes out.
+  func asking(_ edits: [JSONEdit]) -> ClientBody {
+    var body = self
+    body.standingEdits += edits
+    return body
+  }
+
   func edited(_ edits: [JSONEdit]) -> ByteBuffer {
     var out = ByteBufferAllocator().buffer(capacity: bytes.readableBytes + 256)
     bytes.withUnsafeReadableBytes { source in
-      object.edited(source, edits) { out.writeBytes($0) }
+      object.edited(source, edits + standingEdits) { out.writeBytes($0) }
     }
     return out
   }
 
   /// Not a client's to send: an engine that believes `kv_transfer_params` can be killed with them, and one that believes
   /// `bootstrap_host` connects to wherever the client likes.
-  private static let handoffFields = ["kv_transfer_params"] + SGLangHandoff.fields
+  static let handoffFields = ["kv_transfer_params"] + SGLangHandoff.fields
 
   /// The body as the client wrote it, but for the fields of a handoff.
   package var plain: ByteBuffer {
     let named = Self.handoffFields.filter { object.value(of: $0) != nil }
-    return named.isEmpty ? bytes : edited(named.map { .remove($0) })
+    return named.isEmpty && standingEdits.isEmpty ? bytes : edited(named.map { .remove($0) })
   }
 
   /// Hands the JSON text of a top-level field to `read`; nil if there is none.
@@ -49,7 +58,7 @@ package struct ClientBody: Sendable {
   }
 
   /// Engines hand over the KV of one sequence only: with two prompts vLLM decodes the second on the first one's KV.
-  private var asksForSeveralSequences: Bool {
+  var asksForSeveralSequences: Bool {
     for name in ["n", "best_of"] {
       if let count = text(of: name), count != "1", count != "null" { return true }
     }
@@ -66,10 +75,26 @@ package struct ClientBody: Sendable {
   }
 
   /// A short value as it stands in the text; long ones are nobody's flag or count.
-  private func text(of name: String) -> String? {
-    guard let range = object.value(of: name) else { return nil }
+  func text(of name: String) -> String? { object.value(of: name).map { text(at: $0) } }
+
+  /// The same of a member of the object that `name` is; nil if it is none.
+  func text(of member: String, in name: String) -> String? {
+    guard let outer = object.value(of: name) else { return nil }
+    let inner = bytes.withUnsafeReadableBytes {
+      try? JSONObject(scanning: UnsafeRawBufferPointer(rebasing: $0[outer])).value(of: member)
+    }
+    return inner.map { text(at: ($0.lowerBound + outer.lowerBound)..<($0.upperBound + outer.lowerBound)) }
+  }
+
+  /// Whether `name` is there with a value that asks for something.
+  func asks(for name: String) -> Bool {
+    guard let value = text(of: name) else { return false }
+    return !["null", "false", "0", "0.0", "\"\"", "[]", "{}"].contains(value)
+  }
+
+  private func text(at range: Range<Int>) -> String {
     guard range.count <= 32 else { return "" }
-    return bytes.getString(at: bytes.readerIndex + range.lowerBound, length: range.count)
+    return bytes.getString(at: bytes.readerIndex + range.lowerBound, length: range.count) ?? ""
   }
 }
 

@@ -13,9 +13,11 @@ package enum LegFault: Error, Sendable, Equatable, CustomStringConvertible {
   case unhealthy
   /// 5xx, 429 or 408.
   case answered(status: Int)
-  /// Status 200, then an error as the first event.
+  /// Status 200, then an error as an event.
   case errorEvent
   case tooLarge
+  /// It was given the rest of another's answer, and knows nothing of the text that the other had held back.
+  case cannotContinue
 
   package enum Deadline: String, Sendable {
     case prefill
@@ -38,12 +40,14 @@ package enum LegFault: Error, Sendable, Equatable, CustomStringConvertible {
     case .answered: "status_5xx"
     case .errorEvent: "error_event"
     case .tooLarge: "too_large"
+    case .cannotContinue: "cannot_continue"
     }
   }
 
   static let labels = [
     "connect", "connect_timeout", "closed", "malformed", "deadline_prefill", "deadline_first_token", "deadline_idle",
     "deadline_request", "unhealthy", "status_429", "status_408", "status_5xx", "error_event", "too_large",
+    "cannot_continue",
   ]
 
   /// What the worker did, to be put after its name.
@@ -59,8 +63,9 @@ package enum LegFault: Error, Sendable, Equatable, CustomStringConvertible {
     case .deadline(.request): "did not finish in the time that a request may take"
     case .unhealthy: "fails its health checks"
     case .answered(let status): "answered with status \(status)"
-    case .errorEvent: "began its stream with an error"
+    case .errorEvent: "reported an error in its stream"
     case .tooLarge: "gave an answer that is too large"
+    case .cannotContinue: "cannot go on with another decoder's answer that has stop strings"
     }
   }
 
@@ -71,7 +76,7 @@ package enum LegFault: Error, Sendable, Equatable, CustomStringConvertible {
     case .connectTimeout, .deadline(.prefill), .deadline(.firstToken), .deadline(.idle): .stalled
     case .closed, .malformed, .errorEvent, .tooLarge: .failing
     case .answered(let status): status >= 500 && status != 503 ? .failing : nil
-    case .deadline(.request), .unhealthy: nil
+    case .deadline(.request), .unhealthy, .cannotContinue: nil
     }
   }
 }

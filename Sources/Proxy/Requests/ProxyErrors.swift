@@ -23,7 +23,7 @@ extension APIError {
       self = APIError(
         status: 504, type: "GatewayTimeoutError",
         message: "No \(role) answered in time: \(what). See its log, or raise the proxy's deadlines.")
-    case .closed, .malformed, .answered, .errorEvent, .tooLarge:
+    case .closed, .malformed, .answered, .errorEvent, .tooLarge, .cannotContinue:
       self = APIError(
         status: 502, type: "BadGatewayError", message: "No \(role) gave an answer: \(what). See its log.")
     }

@@ -20,22 +20,34 @@ final class RequestExchange: @unchecked Sendable {
   let requestID: String
   let received: NIODeadline
   let isStreamed: Bool
-  private let target: String
-  private let body: ClientBody?
-  private let plainBody: ByteBuffer
-  private let headerLines: ByteBuffer
+  let headerLines: ByteBuffer
   private let shape: RequestShape
-  private let plan: RoutePlan
-  private var machine: TwoLegRequest
+  let plan: RoutePlan
+  /// What the workers are asked: the client's request, or what is left of it after a migration.
+  private var asked: AskedRequest
+  var machine: TwoLegRequest
   private var pair: LegPair?
   private var handoffBody: ByteBuffer?
+  /// A handoff that is to be released if nobody pulls it.
+  var published: PublishedHandoff?
+  /// The prefiller whose handoff a decoder failed with.
+  private var suspect: Worker?
+  /// The leg that is waited for.
   private(set) var leg: UpstreamLeg?
+  /// The prefill leg that runs beside it under `HandoffTiming.together`.
+  private var companion: UpstreamLeg?
   private var legKind = LegKind.answer
   private var legStarted = NIODeadline.now()
+  private var retryDelay: Scheduled<Void>?
+  private var holdsRetry = false
   private var lastFailed: Worker?
+  private var lastFault: LegFault?
   private var deadline: (at: NIODeadline, fault: LegFault.Deadline)
   private let requestDeadline: NIODeadline
   var answer = AnswerRelay()
+  var migration: StreamMigration?
+  /// The client has the head of an event stream.
+  var hasBegunEvents = false
   /// The decoder that answered.
   var answeredBy: Int?
   /// The prefiller that the request's prefill ran on.
@@ -47,7 +59,6 @@ final class RequestExchange: @unchecked Sendable {
     self.loop = loop
     self.endpoint = endpoint
     self.writer = writer
-    self.body = body
     received = request.received
     let shape = RequestShape(
       sequence: loop.context.rotation.next(), body: body, headers: request.headers, looksAt: loop.context.shapeRules)
@@ -55,11 +66,17 @@ final class RequestExchange: @unchecked Sendable {
     requestID = ForwardedHeaders.requestID(request.headers, else: loop.context.newRequestID(shape))
     headerLines = ForwardedHeaders.requestLines(
       request.headers, requestID: requestID, workerKey: configuration.workerKey)
-    target = request.path + (request.query.map { "?\($0)" } ?? "")
-    plainBody = body?.plain ?? request.body
     isStreamed = body?.isStreamed ?? false
     plan = loop.context.plan(shape, body: body, now: .now())
-    machine = TwoLegRequest(plan.route, attemptsPerLeg: configuration.attemptsPerLeg)
+    migration =
+      plan.route == .prefillerAlone
+      ? nil : body.flatMap { StreamMigration(of: $0, endpoint, limit: configuration.migrations) }
+    asked = AskedRequest(
+      target: request.path + (request.query.map { "?\($0)" } ?? ""), body: body,
+      plain: body == nil ? request.body : nil, asking: migration == nil ? [] : Continuation.asking)
+    machine = TwoLegRequest(
+      plan.route, timing: plan.handoff?.timing ?? .afterPrefill, attemptsPerLeg: configuration.attemptsPerLeg,
+      migrations: migration == nil ? 0 : configuration.migrations)
     requestDeadline = received + TimeAmount(configuration.deadlines.request)
     deadline = (requestDeadline, .request)
   }
@@ -69,7 +86,7 @@ final class RequestExchange: @unchecked Sendable {
   var isPrefillLeg: Bool { legKind == .prefill }
 
   /// The message is constant, and nothing is built for a level that is off.
-  private func log(_ level: Logger.Level, _ message: Logger.Message, _ metadata: @autoclosure () -> Logger.Metadata) {
+  func log(_ level: Logger.Level, _ message: Logger.Message, _ metadata: @autoclosure () -> Logger.Metadata) {
     guard level >= context.logger.logLevel else { return }
     context.logger.log(level: level, message, metadata: metadata().merging(["request.id": "\(requestID)"]) { $1 })
   }
@@ -80,34 +97,66 @@ final class RequestExchange: @unchecked Sendable {
     perform(machine.start())
   }
 
+  /// From here on the workers are asked for the rest of the answer.
+  func ask(for rest: AskedRequest) {
+    asked = rest
+    pair = nil
+    handoffBody = nil
+  }
+
   // MARK: What the machine says
 
-  private func perform(_ action: TwoLegRequest.Action) {
-    let now = NIODeadline.now()
+  func perform(_ action: TwoLegRequest.Action) {
     switch action {
     case .prefill(let excluding):
-      let picked = context.prefillers.pick(shape, excluding: excluding, preferring: plan.prefiller, now: now)
-      guard let worker = picked, let body, let handoff = plan.handoff else { return withoutWorker() }
-      let pair = LegPair(prefiller: worker.address, decoder: nil, room: LegPair.newRoom())
-      self.pair = pair
-      run(.prefill, on: worker, handoff.prefillBody(of: body, pair: pair))
+      if excluding.isEmpty { return prefill(excluding: excluding) }
+      retry(attempt: excluding.count) { self.prefill(excluding: excluding) }
     case .answerOnPrefiller(let excluding):
-      guard let worker = context.prefillers.pick(shape, excluding: excluding, now: now) else {
-        return withoutWorker()
-      }
-      run(.answer, on: worker, plainBody)
+      guard let worker = pickPrefiller(excluding) else { return withoutWorker() }
+      run(.answer, on: worker, asked.answerBody)
     case .decode(let withHandoff, let excluding, let avoiding):
       let picked = context.decoders.pick(
-        shape, excluding: excluding, avoiding: avoiding, prefilledAt: pair?.prefiller, preferring: plan.decoderAlone,
-        now: now)
+        shape, excluding: excluding, avoiding: avoiding, prefilledAt: pair?.prefiller,
+        preferring: machine.hasRelayed ? nil : plan.decoderAlone, now: .now())
       guard let worker = picked else { return withoutWorker() }
       // The process that prefilled has the KV.
       let usesHandoff = withHandoff && worker.address != pair?.prefiller
-      run(.answer, on: worker, usesHandoff ? handoffBody ?? plainBody : plainBody)
+      run(.answer, on: worker, usesHandoff ? handoffBody ?? asked.answerBody : asked.answerBody)
+    case .both(let prefillers, let decoders): runBoth(prefillers, decoders)
+    case .resume: perform(resume())
     case .answerError(let fault): answerError(APIError(fault, on: lastFailed))
     case .breakStream(let fault): breakStream(fault)
     case .nothing: break
     }
+  }
+
+  private func pickPrefiller(_ excluding: Set<Int>) -> Worker? {
+    context.prefillers.pick(
+      shape, excluding: excluding, preferring: machine.hasRelayed ? nil : plan.prefiller, now: .now())
+  }
+
+  private func prefill(excluding: Set<Int>) {
+    guard let worker = pickPrefiller(excluding), let body = asked.body, let handoff = plan.handoff else {
+      return withoutWorker()
+    }
+    let pair = LegPair(prefiller: worker.address, decoder: nil, room: LegPair.newRoom())
+    self.pair = pair
+    run(.prefill, on: worker, handoff.prefillBody(of: body, pair: pair))
+  }
+
+  private func runBoth(_ prefillers: Set<Int>, _ decoders: Set<Int>) {
+    guard let prefiller = pickPrefiller(prefillers), let body = asked.body, let handoff = plan.handoff,
+      let decoder = context.decoders.pick(shape, excluding: decoders, now: .now())
+    else { return withoutWorker() }
+    let pair = LegPair(prefiller: prefiller.address, decoder: decoder.address, room: LegPair.newRoom())
+    guard let decode = handoff.decodeBody(of: asked.followedBody ?? body, pair: pair, prefillAnswer: nil) else {
+      return withoutWorker()
+    }
+    self.prefiller = prefiller
+    let companion = makeLeg(on: prefiller, handoff.prefillBody(of: body, pair: pair))
+    self.companion = companion
+    run(.answer, on: decoder, decode)
+    companion.start()
   }
 
   private func withoutWorker() {
@@ -118,12 +167,30 @@ final class RequestExchange: @unchecked Sendable {
     perform(machine.noWorker())
   }
 
+  /// A fleet in trouble gets few retries, none of them at once; the request then goes to a decoder alone.
+  private func retry(attempt: Int, _ body: @escaping () -> Void) {
+    guard loop.retries.begin(activeRequests: loop.activeRequests) else {
+      context.metrics.fellBack(.retryBudget)
+      return perform(machine.noWorker())
+    }
+    holdsRetry = true
+    // Nobody has had any work of a connection that was refused.
+    if lastFault?.leavesHandoffUntouched == true { return body() }
+    var dice = SystemRandomNumberGenerator()
+    let delay = context.configuration.backoff.delay(attempt: attempt, using: &dice)
+    retryDelay = loop.eventLoop.assumeIsolatedUnsafeUnchecked().scheduleTask(in: TimeAmount(delay)) { body() }
+  }
+
+  private func endRetry() {
+    retryDelay?.cancel()
+    retryDelay = nil
+    if holdsRetry { loop.retries.end() }
+    holdsRetry = false
+  }
+
+  // MARK: Legs
+
   private func run(_ kind: LegKind, on worker: Worker, _ body: ByteBuffer) {
-    var head = ByteBufferAllocator().buffer(capacity: 256 + headerLines.readableBytes)
-    head.writeString("\(endpoint.method) \(target) HTTP/1.1\r\nhost: \(worker.address)\r\n")
-    head.writeString("content-length: \(body.readableBytes)\r\n")
-    head.writeImmutableBuffer(headerLines)
-    head.writeStaticString("\r\n")
     answer = AnswerRelay()
     legKind = kind
     legStarted = .now()
@@ -136,9 +203,42 @@ final class RequestExchange: @unchecked Sendable {
     } else {
       deadline = (requestDeadline, .request)
     }
-    let leg = UpstreamLeg(worker: worker, head: head, body: body, pool: loop.pool, delegate: self)
+    let leg = makeLeg(on: worker, body)
     self.leg = leg
     leg.start()
+  }
+
+  private func makeLeg(on worker: Worker, _ body: ByteBuffer) -> UpstreamLeg {
+    var head = ByteBufferAllocator().buffer(capacity: 256 + headerLines.readableBytes)
+    head.writeString("\(endpoint.method) \(asked.target) HTTP/1.1\r\nhost: \(worker.address)\r\n")
+    head.writeString("content-length: \(body.readableBytes)\r\n")
+    head.writeImmutableBuffer(headerLines)
+    head.writeStaticString("\r\n")
+    return UpstreamLeg(worker: worker, head: head, body: body, pool: loop.pool, delegate: self)
+  }
+
+  func isCompanion(_ leg: UpstreamLeg) -> Bool { leg === companion }
+
+  /// The prefill leg beside the answer has done its part, or it has failed, and with it the attempt.
+  func companionEnded(_ fault: LegFault?) {
+    guard let ended = companion else { return }
+    companion = nil
+    guard let fault else { return context.change(ended.worker) { $0.legAnswered(ended.epoch) } }
+    ended.cancel()
+    context.book(fault, of: ended)
+    guard machine.state == .bothLegs else { return }
+    leg?.cancel()
+    leg = nil
+    lastFailed = ended.worker
+    perform(machine.failed(fault, on: ended.worker.index, role: .prefill))
+  }
+
+  private func cancelLegs() {
+    leg?.cancel()
+    leg = nil
+    companion?.cancel()
+    companion = nil
+    endRetry()
   }
 
   // MARK: Time
@@ -155,9 +255,15 @@ final class RequestExchange: @unchecked Sendable {
     guard let leg else { return }
     if now >= deadline.at {
       failLeg(leg, .deadline(deadline.fault))
-    } else if machine.state != .relaying, leg.worker.health.fault == .unhealthy {
+    } else if leg.worker.health.fault == .unhealthy, machine.state != .relaying || isSilent(now) {
       failLeg(leg, .unhealthy)
     }
+  }
+
+  /// A stream that could go on elsewhere has brought nothing for a while.
+  private func isSilent(_ now: NIODeadline) -> Bool {
+    let idle = TimeAmount(context.configuration.deadlines.idle)
+    return migration != nil && deadline.fault == .idle && now - .seconds(1) >= deadline.at - idle
   }
 
   // MARK: What the legs say
@@ -165,53 +271,84 @@ final class RequestExchange: @unchecked Sendable {
   func failLeg(_ leg: UpstreamLeg, _ fault: LegFault) {
     leg.cancel()
     self.leg = nil
+    companion?.cancel()
+    companion = nil
+    endRetry()
     lastFailed = leg.worker
+    lastFault = fault
     let isHandoffsFault = machine.state == .decoding(withHandoff: true) && fault.blamesHandoff
-    if isHandoffsFault { context.metrics.fellBack(.handoffFailed) }
+    if isHandoffsFault {
+      context.metrics.fellBack(.handoffFailed)
+      suspect = prefiller
+    }
     // A decoder that says that it could not use a handoff has not failed yet; one that says nothing has.
-    if !isHandoffsFault || fault.isSilence { context.book(fault, of: leg.worker, now: .now()) }
+    if !isHandoffsFault || fault.isSilence { context.book(fault, of: leg) }
     if leg.worker.role == .prefill { prefiller = nil }
     log(.notice, "Leg failed", ["worker": "\(leg.worker.name)", "error.type": "\(fault.label)"])
     let action = machine.failed(fault, on: leg.worker.index)
-    if case .decode(false, _, _) = action, leg.worker.role == .prefill { context.metrics.fellBack(.prefillFailed) }
+    if case .decode(false, _, _) = action {
+      if leg.worker.role == .prefill { context.metrics.fellBack(.prefillFailed) }
+      releaseHandoff()
+    }
     perform(action)
   }
 
   /// The leg's whole answer is in `answer` and none of it has been relayed.
   func legAnswered(_ leg: UpstreamLeg, _ head: UpstreamHead, _ body: ByteBuffer) {
     let status = Int(head.status.code)
-    if status >= 500 || status == 429 || status == 408 { return failLeg(leg, .answered(status: status)) }
+    let isGood = (200..<300).contains(status)
+    // A client that has a part of its answer has no use for another status, nor for a body.
+    let isUseless = machine.hasRelayed && !(isGood && legKind == .prefill)
+    if status >= 500 || status == 429 || status == 408 || isUseless { return failLeg(leg, .answered(status: status)) }
     self.leg = nil
-    leg.worker.updateHealth { $0.legAnswered() }
-    if legKind == .prefill, (200..<300).contains(status) { return prefilled(leg, body) }
+    endRetry()
+    context.change(leg.worker) { $0.legAnswered(leg.epoch) }
+    if legKind == .prefill, isGood { return prefilled(leg, head, body) }
     // The answer, or a refusal that is the client's fault and would be the same everywhere.
-    if legKind == .answer, (200..<300).contains(status) { booked(firstToken: !isStreamed && prefiller === leg.worker) }
+    if legKind == .answer, isGood {
+      handoffWasUsed()
+      booked(firstToken: !isStreamed && prefiller === leg.worker)
+    }
+    companion?.cancel()
+    companion = nil
     machine.ended()
     writer.send(head.status, headers: ForwardedHeaders.response(head.headers, requestID: requestID), body: body)
     finish((200..<400).contains(status) ? .ok : .refused)
   }
 
-  private func prefilled(_ leg: UpstreamLeg, _ body: ByteBuffer) {
+  private func prefilled(_ leg: UpstreamLeg, _ head: UpstreamHead, _ body: ByteBuffer) {
     context.metrics.prefillLeg[leg.worker.index].observe(seconds(since: legStarted))
-    context.prefillLegTook(seconds(since: legStarted), on: leg.worker, of: plan)
+    if !machine.hasRelayed { context.prefillLegTook(seconds(since: legStarted), on: leg.worker, of: plan) }
     if !isStreamed { booked(firstToken: true) }
-    if let pair, let client = self.body {
+    if let pair, let client = asked.followedBody ?? asked.body {
       handoffBody = plan.handoff?.decodeBody(of: client, pair: pair, prefillAnswer: body)
     }
     if handoffBody == nil { context.metrics.fellBack(.noHandoff) }
+    published = PublishedHandoff(head, body, on: leg.worker)
     perform(machine.prefilled(withHandoff: handoffBody != nil))
   }
 
   /// The answer's first part is good and goes out.
   func relayBegins(_ leg: UpstreamLeg) {
-    leg.worker.updateHealth { $0.legAnswered() }
-    if isStreamed {
+    context.change(leg.worker) { $0.legAnswered(leg.epoch) }
+    let isFirst = !machine.hasRelayed
+    if isStreamed, isFirst {
       context.decodeLegTook(
         seconds(since: legStarted), on: leg.worker, of: plan,
         withHandoff: machine.state == .decoding(withHandoff: true))
     }
+    handoffWasUsed()
     machine.relayed()
-    if isStreamed { booked(firstToken: true) }
+    endRetry()
+    if isStreamed, isFirst { booked(firstToken: true) }
+  }
+
+  /// A decoder answers: its handoff is pulled, or the one before, that it did not get, was at fault.
+  private func handoffWasUsed() {
+    if machine.state == .decoding(withHandoff: true) { prefiller?.updateHealth { $0.transferSucceeded() } }
+    if let suspect { context.change(suspect) { $0.transferFailed(now: .now()) } }
+    suspect = nil
+    published = nil
   }
 
   /// Books the time from the client's request to the first token that the proxy saw: of a stream the first event, else
@@ -223,22 +360,24 @@ final class RequestExchange: @unchecked Sendable {
     context.statistics.add(ttft, prefiller: prefiller.index)
   }
 
-  func relayEnded(_ leg: UpstreamLeg) {
-    self.leg = nil
+  // MARK: Ends
+
+  func relayEnded() {
+    cancelLegs()
     machine.ended()
     writer.end()
     finish(.ok)
   }
 
-  // MARK: Ends
-
   private func answerError(_ error: APIError) {
+    releaseHandoff()
     writer.send(error, requestID: requestID)
     finish(.failed)
   }
 
   private func breakStream(_ fault: LegFault) {
-    if answer.isEventStream, let lastFailed {
+    releaseHandoff()
+    if hasBegunEvents, let lastFailed {
       let error = APIError.brokenStream(fault, on: lastFailed)
       writer.write(ByteBuffer(bytes: ServerSentEvents.frame(error.body)))
       writer.end()
@@ -251,13 +390,14 @@ final class RequestExchange: @unchecked Sendable {
   /// Also called when a broken answer's connection is cut, which is no doing of the client's.
   private func clientLeft() {
     guard machine.state != .done else { return }
-    leg?.cancel()
-    leg = nil
+    cancelLegs()
+    releaseHandoff()
     machine.ended()
     finish(.clientGone)
   }
 
   private func finish(_ outcome: Outcome) {
+    endRetry()
     loop.remove(self)
     context.metrics.finished(endpoint, outcome)
     if outcome == .ok, let index = answeredBy { context.metrics.endToEnd[index].observe(seconds(since: received)) }

@@ -1,8 +1,11 @@
 /// One request's way over the workers, as a value: events in, what to do next out. It holds no socket, clock or body.
 ///
 ///     prefilling ──▶ decoding(handoff) ──▶ relaying ──▶ done
-///         │ no prefiller      │ fault
-///         └────────▶ decoding(plain) ─┘   and from everywhere: done
+///         │ no prefiller      │ fault         │ ▲ the rest, from its own prefill on
+///         └────────▶ decoding(plain) ─┘       ▼ │
+///     bothLegs ──▶ relaying                 resuming
+///
+/// and from everywhere: done.
 package struct TwoLegRequest: Sendable, Equatable {
   package enum Action: Sendable, Equatable {
     /// Run the prefill leg on a prefiller not in `excluding`; `noWorker` if there is none.
@@ -11,9 +14,13 @@ package struct TwoLegRequest: Sendable, Equatable {
     case answerOnPrefiller(excluding: Set<Int>)
     /// Run the decode leg, with the handoff or, for the decoder to prefill itself, without.
     case decode(withHandoff: Bool, excluding: Set<Int>, avoiding: Set<Int>)
+    /// Run both legs at once.
+    case both(excludingPrefillers: Set<Int>, excludingDecoders: Set<Int>)
+    /// The client has seen a part: make a request of the rest and call `resumed`, or `notResumed`.
+    case resume(LegFault)
     /// Nobody can answer, and the client has seen nothing yet.
     case answerError(LegFault?)
-    /// The client has seen a part.
+    /// The client has seen a part and gets no more.
     case breakStream(LegFault)
     case nothing
   }
@@ -22,26 +29,40 @@ package struct TwoLegRequest: Sendable, Equatable {
     case prefilling
     case answeringOnPrefiller
     case decoding(withHandoff: Bool)
-    /// The client has the head of the answer.
+    case bothLegs
+    /// The client gets the answer.
     case relaying
+    /// The relayed answer broke off on this decoder.
+    case resuming(from: Int)
     case done
   }
 
   package private(set) var state: State
+  /// The client has a part of the answer.
+  package private(set) var hasRelayed = false
+  private let timing: HandoffTiming
   private let attemptsPerLeg: Int
+  private var migrationsLeft: Int
   private var triedPrefillers: Set<Int> = []
   private var failedDecoders: Set<Int> = []
   private var avoidedDecoders: Set<Int> = []
   private var lastFault: LegFault?
 
-  package init(_ route: Route, attemptsPerLeg: Int) {
+  /// - Parameter migrations: How often an answer that has begun may go on elsewhere.
+  package init(_ route: Route, timing: HandoffTiming = .afterPrefill, attemptsPerLeg: Int, migrations: Int = 0) {
+    self.timing = timing
     self.attemptsPerLeg = attemptsPerLeg
-    state =
-      switch route {
-      case .twoLegs: .prefilling
-      case .prefillerAlone: .answeringOnPrefiller
-      case .decoderAlone: .decoding(withHandoff: false)
-      }
+    migrationsLeft = migrations
+    state = Self.beginning(route, timing)
+  }
+
+  private static func beginning(_ route: Route, _ timing: HandoffTiming) -> State {
+    switch (route, timing) {
+    case (.twoLegs, .afterPrefill): .prefilling
+    case (.twoLegs, .together): .bothLegs
+    case (.prefillerAlone, _): .answeringOnPrefiller
+    case (.decoderAlone, _): .decoding(withHandoff: false)
+    }
   }
 
   package func start() -> Action { next() }
@@ -53,25 +74,21 @@ package struct TwoLegRequest: Sendable, Equatable {
     return next()
   }
 
-  /// No worker is left that the last action could be carried out on.
+  /// No worker is left that the last action could be carried out on, or none may be tried.
   package mutating func noWorker() -> Action {
     switch state {
     case .prefilling, .answeringOnPrefiller:
       state = .decoding(withHandoff: false)
       return next()
-    case .decoding:
-      state = .done
-      return .answerError(lastFault)
-    case .relaying, .done: return .nothing
+    case .decoding, .bothLegs: return givenUp()
+    case .relaying, .resuming, .done: return .nothing
     }
   }
 
-  package mutating func failed(_ fault: LegFault, on worker: Int) -> Action {
+  /// - Parameter role: Says in `bothLegs` which of the two it was.
+  package mutating func failed(_ fault: LegFault, on worker: Int, role: WorkerRole = .decode) -> Action {
     lastFault = fault
-    if case .deadline(.request) = fault, state != .relaying, state != .done {
-      state = .done
-      return .answerError(fault)
-    }
+    if case .deadline(.request) = fault, state != .done { return givenUp() }
     switch state {
     case .prefilling, .answeringOnPrefiller:
       triedPrefillers.insert(worker)
@@ -89,18 +106,48 @@ package struct TwoLegRequest: Sendable, Equatable {
     case .decoding(withHandoff: false):
       failedDecoders.insert(worker)
       return failedDecoders.count < attemptsPerLeg ? next() : noWorker()
+    case .bothLegs:
+      if role == .prefill { triedPrefillers.insert(worker) } else { failedDecoders.insert(worker) }
+      return triedPrefillers.count + failedDecoders.count < attemptsPerLeg ? next() : noWorker()
     case .relaying:
-      state = .done
-      return .breakStream(fault)
-    case .done: return .nothing
+      guard migrationsLeft > 0 else { return givenUp() }
+      migrationsLeft -= 1
+      state = .resuming(from: worker)
+      return .resume(fault)
+    case .resuming, .done: return .nothing
     }
   }
 
+  /// The rest of the answer is a request of its own now. A decoder that failed is taken again only if there is no other.
+  package mutating func resumed(_ route: Route) -> Action {
+    guard case .resuming(let worker) = state else { return .nothing }
+    state = Self.beginning(route, timing)
+    triedPrefillers = []
+    avoidedDecoders.insert(worker)
+    failedDecoders = state == .bothLegs ? avoidedDecoders : []
+    return next()
+  }
+
+  /// The rest of the answer cannot be asked for.
+  package mutating func notResumed() -> Action {
+    guard case .resuming = state else { return .nothing }
+    return givenUp()
+  }
+
   /// The answer has begun well and goes to the client.
-  package mutating func relayed() { state = .relaying }
+  package mutating func relayed() {
+    state = .relaying
+    hasRelayed = true
+  }
 
   /// The answer is complete, or the client has left.
   package mutating func ended() { state = .done }
+
+  private mutating func givenUp() -> Action {
+    state = .done
+    if hasRelayed, let lastFault { return .breakStream(lastFault) }
+    return .answerError(lastFault)
+  }
 
   private func next() -> Action {
     switch state {
@@ -108,7 +155,8 @@ package struct TwoLegRequest: Sendable, Equatable {
     case .answeringOnPrefiller: .answerOnPrefiller(excluding: triedPrefillers)
     case .decoding(let withHandoff):
       .decode(withHandoff: withHandoff, excluding: failedDecoders, avoiding: avoidedDecoders)
-    case .relaying, .done: .nothing
+    case .bothLegs: .both(excludingPrefillers: triedPrefillers, excludingDecoders: failedDecoders)
+    case .relaying, .resuming, .done: .nothing
     }
   }
 }
@@ -131,7 +179,7 @@ extension LegFault {
   var blamesHandoff: Bool {
     switch self {
     case .answered, .errorEvent, .deadline: true
-    case .connect, .connectTimeout, .closed, .malformed, .unhealthy, .tooLarge: false
+    case .connect, .connectTimeout, .closed, .malformed, .unhealthy, .tooLarge, .cannotContinue: false
     }
   }
 }

@@ -9,8 +9,9 @@ extension ProxyConfiguration {
 
   /// Both pools, which know of each other's workers that are one process, and share what these have seen.
   func makePools() -> (prefillers: WorkerPool, decoders: WorkerPool) {
-    let prefillWorkers = WorkerPool.workers(of: .prefill, at: prefillers + both)
-    let decodeWorkers = WorkerPool.workers(of: .decode, at: decoders + both)
+    let prefillWorkers = WorkerPool.workers(
+      of: .prefill, at: prefillers + both, ejectAfter: healthCheck.ejectAfter)
+    let decodeWorkers = WorkerPool.workers(of: .decode, at: decoders + both, ejectAfter: healthCheck.ejectAfter)
     let memory = shapeRules.prompt ? PromptMemory(of: prefillWorkers + decodeWorkers) : nil
     return (
       WorkerPool(

@@ -4,6 +4,11 @@ import ServingAPI
 final class ProxyMetrics: Sendable {
   typealias Fallback = RequestTimeline.Fallback
 
+  enum Migration: String, CaseIterable {
+    case resumed
+    case impossible
+  }
+
   let registry = PrometheusRegistry()
   /// By prefiller.
   let timeToFirstToken: [Histogram]
@@ -13,6 +18,7 @@ final class ProxyMetrics: Sendable {
   private let requests: [Endpoint: [Outcome: Counter]]
   private let legFailures: [WorkerRole: [String: Counter]]
   private let fallbacks: [Fallback: Counter]
+  private let migrations: [Migration: Counter]
 
   init(prefillers: [Worker], decoders: [Worker]) {
     timeToFirstToken = Self.histograms(
@@ -44,6 +50,11 @@ final class ProxyMetrics: Sendable {
         "xpyd:proxy_fallbacks_total", help: "Requests that a decoder prefilled itself, by reason.",
         labels: [("reason", reason.rawValue)])
     }
+    migrations = Self.table(Migration.allCases) { outcome in
+      registry.counter(
+        "xpyd:proxy_migrations_total", help: "Streams whose decoder failed, by whether they went on elsewhere.",
+        labels: [("outcome", outcome.rawValue)])
+    }
     watch(prefillers + decoders)
   }
 
@@ -70,6 +81,8 @@ final class ProxyMetrics: Sendable {
   func legFailed(_ role: WorkerRole, _ fault: LegFault) { legFailures[role]?[fault.label]?.increment() }
 
   func fellBack(_ reason: Fallback) { fallbacks[reason]?.increment() }
+
+  func migrated(_ outcome: Migration) { migrations[outcome]?.increment() }
 
   func count(_ outcome: Outcome) -> Int { requests.values.reduce(0) { $0 + Int($1[outcome]?.value ?? 0) } }
 

@@ -24,6 +24,8 @@ package struct RequestTimeline: Sendable, Equatable {
     case prefillFailed = "prefill_failed"
     case noHandoff = "no_handoff"
     case handoffFailed = "handoff_failed"
+    /// Too many prefills are being tried again.
+    case retryBudget = "retry_budget"
   }
 
   /// The request's first byte was read.

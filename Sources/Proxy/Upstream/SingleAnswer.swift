@@ -24,12 +24,30 @@ final class SingleAnswer: UpstreamLegDelegate {
     let credentials = loop.context.configuration.workerKey.map { "Bearer \($0)" } ?? authorization
     let line = credentials.map { "authorization: \($0)\r\n" } ?? ""
     let head = ByteBuffer(string: "GET \(path) HTTP/1.1\r\nhost: \(worker.address)\r\n\(line)\r\n")
-    answer.keepAlive = answer
-    answer.timeout = loop.eventLoop.assumeIsolatedUnsafeUnchecked().scheduleTask(in: TimeAmount(time)) {
-      answer.leg?.fail(.deadline(.idle))
+    answer.send(head, ByteBuffer(), to: worker, over: loop, within: time)
+  }
+
+  static func post(
+    _ json: ByteBuffer, to path: String, of worker: Worker, lines: ByteBuffer, over loop: ProxyLoop,
+    within time: Duration
+  ) {
+    var head = ByteBuffer(string: "POST \(path) HTTP/1.1\r\nhost: \(worker.address)\r\n")
+    head.writeString("content-length: \(json.readableBytes)\r\n")
+    head.writeImmutableBuffer(lines)
+    head.writeStaticString("\r\n")
+    SingleAnswer { _ in }.send(head, json, to: worker, over: loop, within: time)
+  }
+
+  private func send(
+    _ head: ByteBuffer, _ body: ByteBuffer, to worker: Worker, over loop: ProxyLoop, within time: Duration
+  ) {
+    keepAlive = self
+    timeout = loop.eventLoop.assumeIsolatedUnsafeUnchecked().scheduleTask(in: TimeAmount(time)) {
+      self.leg?.fail(.deadline(.idle))
     }
-    let leg = UpstreamLeg(worker: worker, head: head, body: ByteBuffer(), pool: loop.pool, delegate: answer)
-    answer.leg = leg
+    let leg = UpstreamLeg(
+      worker: worker, head: head, body: body, isRequest: false, pool: loop.pool, delegate: self)
+    self.leg = leg
     leg.start()
   }
 

@@ -16,6 +16,10 @@ final class UpstreamLeg {
   /// Request line and fields, with the empty line.
   let head: ByteBuffer
   let body: ByteBuffer
+  /// Whether it is a request's, which counts as load and tells of the worker's health.
+  private let isRequest: Bool
+  /// Of the worker's health, when the leg began.
+  private(set) var epoch: WorkerHealth.Epoch = 0
   private let pool: UpstreamPool
   private weak var delegate: (any UpstreamLegDelegate)?
   private var connection: UpstreamConnection?
@@ -23,8 +27,12 @@ final class UpstreamLeg {
   private var isReused = false
   private var isFinished = false
 
-  init(worker: Worker, head: ByteBuffer, body: ByteBuffer, pool: UpstreamPool, delegate: any UpstreamLegDelegate) {
+  init(
+    worker: Worker, head: ByteBuffer, body: ByteBuffer, isRequest: Bool = true, pool: UpstreamPool,
+    delegate: any UpstreamLegDelegate
+  ) {
     self.worker = worker
+    self.isRequest = isRequest
     self.head = head
     self.body = body
     self.pool = pool
@@ -32,7 +40,7 @@ final class UpstreamLeg {
   }
 
   func start() {
-    worker.legStarted()
+    if isRequest { epoch = worker.legStarted(now: .now()) }
     connect()
   }
 
@@ -99,7 +107,7 @@ final class UpstreamLeg {
     guard !isFinished else { return false }
     isFinished = true
     delegate = nil
-    worker.legFinished()
+    if isRequest { worker.legFinished(epoch, now: .now()) }
     return true
   }
 }

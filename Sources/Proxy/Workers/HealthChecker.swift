@@ -1,7 +1,7 @@
 import NIOCore
 
 /// Asks every worker for `/health` now and then: brings back those that recovered before a request has to find out, and
-/// takes out those that accept requests and never answer. Belongs to its loop's event loop.
+/// takes out those that accept requests and never answer, or that say that they want no more. Belongs to its loop's event loop.
 // SAFETY: `checking` and `task` are used on `loop.eventLoop` only.
 final class HealthChecker: @unchecked Sendable {
   private let loop: ProxyLoop
@@ -26,15 +26,17 @@ final class HealthChecker: @unchecked Sendable {
     guard checking.insert(ObjectIdentifier(worker)).inserted else { return }
     SingleAnswer.get("/health", from: worker, over: loop, within: settings.timeout) { [self] result in
       checking.remove(ObjectIdentifier(worker))
-      let limit = settings.failures
-      let change = worker.updateHealth { health in
-        switch result {
-        case .success(let answer) where (200..<300).contains(answer.status): health.checkPassed()
-        case .failure(.connect): health.checkFailed(refused: true, limit: limit, now: .now())
-        case .success, .failure: health.checkFailed(refused: false, limit: limit, now: .now())
-        }
-      }
+      let change = worker.updateHealth { $0.checked(Self.check(result), limit: settings.failures, now: .now()) }
       loop.context.logChange(of: worker, change)
+    }
+  }
+
+  private static func check(_ result: Result<(status: Int, body: ByteBuffer), LegFault>) -> WorkerHealth.Check {
+    switch result {
+    case .success(let answer) where (200..<300).contains(answer.status): .passed
+    case .success(let answer): answer.status == 503 ? .draining : .failed
+    case .failure(.connect): .refused
+    case .failure: .failed
     }
   }
 }

@@ -12,7 +12,7 @@ package enum WorkerRole: String, Sendable {
 /// One worker as the proxy sees it. A `Mutex` guards its health and its count of running legs.
 final class Worker: Sendable {
   private struct State {
-    var health = WorkerHealth()
+    var health: WorkerHealth
     var running = 0
   }
 
@@ -20,12 +20,13 @@ final class Worker: Sendable {
   /// Its place among the workers of its role, from 0.
   let index: Int
   let address: WorkerAddress
-  private let state = Mutex(State())
+  private let state: Mutex<State>
 
-  init(role: WorkerRole, index: Int, address: WorkerAddress) {
+  init(role: WorkerRole, index: Int, address: WorkerAddress, ejectAfter: Int) {
     self.role = role
     self.index = index
     self.address = address
+    state = Mutex(State(health: WorkerHealth(ejectAfter: ejectAfter)))
   }
 
   /// As the log files are called: `prefiller1`, `decoder2`.
@@ -34,8 +35,19 @@ final class Worker: Sendable {
   var health: WorkerHealth { state.withLock { $0.health } }
   var running: Int { state.withLock { $0.running } }
 
-  func legStarted() { state.withLock { $0.running += 1 } }
-  func legFinished() { state.withLock { $0.running -= 1 } }
+  func legStarted(now: NIODeadline) -> WorkerHealth.Epoch {
+    state.withLock { state in
+      state.running += 1
+      return state.health.legStarted(now: now)
+    }
+  }
+
+  func legFinished(_ epoch: WorkerHealth.Epoch, now: NIODeadline) {
+    state.withLock { state in
+      state.running -= 1
+      state.health.legFinished(epoch, now: now)
+    }
+  }
 
   /// - Returns: The fault before and after, for the log.
   @discardableResult

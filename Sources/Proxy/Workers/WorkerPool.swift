@@ -22,8 +22,10 @@ struct WorkerPool: Sendable {
       uniqueKeysWithValues: workers.compactMap { worker in byAddress[worker.address].map { (worker.index, $0) } })
   }
 
-  static func workers(of role: WorkerRole, at addresses: [WorkerAddress]) -> [Worker] {
-    addresses.enumerated().map { Worker(role: role, index: $0.offset, address: $0.element) }
+  static func workers(of role: WorkerRole, at addresses: [WorkerAddress], ejectAfter: Int) -> [Worker] {
+    addresses.enumerated().map {
+      Worker(role: role, index: $0.offset, address: $0.element, ejectAfter: ejectAfter)
+    }
   }
 
   var hasTwins: Bool { !twins.isEmpty }
@@ -81,6 +83,6 @@ struct WorkerPool: Sendable {
 }
 
 extension WorkerHealth {
-  /// It will fail at once if it fails.
-  fileprivate var isCheapToTry: Bool { fault == .unreachable || fault == .failing }
+  /// It answers, or it will fail at once if it fails.
+  fileprivate var isCheapToTry: Bool { fault == nil || fault == .unreachable || fault == .failing }
 }

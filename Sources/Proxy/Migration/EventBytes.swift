@@ -1,0 +1,59 @@
+import Glibc
+
+/// Looks for the keys of an event in its bytes, without reading it as JSON.
+///
+/// A needle that ends `name":` can only be a key: a quote inside a string has a backslash before it, and no colon follows
+/// the quote that ends a value.
+extension UnsafeRawBufferPointer {
+  /// - Returns: Where `needle` begins, at `start` or after it.
+  func offset(of needle: StaticString, from start: Int = 0) -> Int? {
+    guard let base = baseAddress else { return nil }
+    let length = needle.utf8CodeUnitCount
+    // An underscore is rarer in JSON than a letter or a quote.
+    var anchor = 0
+    while anchor < length, needle.utf8Start[anchor] != UInt8(ascii: "_") { anchor += 1 }
+    if anchor == length { anchor = 0 }
+    var place = start + anchor
+    while place < count, let found = memchr(base + place, Int32(needle.utf8Start[anchor]), count - place) {
+      place = UnsafeRawPointer(found) - base
+      if hasBytes(needle, at: place - anchor) { return place - anchor }
+      place += 1
+    }
+    return nil
+  }
+
+  func hasBytes(_ text: StaticString, at offset: Int) -> Bool {
+    let length = text.utf8CodeUnitCount
+    guard offset >= 0, offset + length <= count, let base = baseAddress else { return false }
+    return memcmp(base + offset, text.utf8Start, length) == 0
+  }
+
+  /// The numbers of a JSON array of token ids.
+  /// - Parameter start: Just after the opening bracket.
+  /// - Returns: nil if it is anything else; `end` is just after the closing bracket.
+  func tokenIDs(from start: Int) -> (ids: [Int32], end: Int)? {
+    var ids: [Int32] = []
+    var index = start
+    if index < count, self[index] == UInt8(ascii: "]") { return (ids, index + 1) }
+    while true {
+      var value: Int32 = 0
+      var digits = 0
+      while index < count, case let digit = self[index] &- UInt8(ascii: "0"), digit < 10 {
+        let (tens, isTooLarge) = value.multipliedReportingOverflow(by: 10)
+        let (sum, isTooLargeToo) = tens.addingReportingOverflow(Int32(digit))
+        guard !isTooLarge, !isTooLargeToo else { return nil }
+        value = sum
+        digits += 1
+        index += 1
+      }
+      guard digits > 0, index < count else { return nil }
+      ids.append(value)
+      switch self[index] {
+      case UInt8(ascii: "]"): return (ids, index + 1)
+      case UInt8(ascii: ","): index += 1
+      default: return nil
+      }
+      while index < count, self[index] == UInt8(ascii: " ") { index += 1 }
+    }
+  }
+}
