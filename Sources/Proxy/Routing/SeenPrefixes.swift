@@ -5,8 +5,13 @@ package struct SeenPrefixes: Sendable {
   /// 16,384 blocks are 4 MiB of text, about a million tokens: the KV memory of a large worker.
   package static let usualCapacity = 16_384
   private let capacity: Int
-  private var places: [UInt64: Int32] = [:]
-  /// A doubly linked list from the newest to the oldest block, by place.
+  /// A hash table of places: the first of each bucket, and by place the next in its bucket; -1 ends it. (The keys are
+  /// hashes already; a `Dictionary`, which hashes them again, took twice as long.)
+  private var buckets: [Int32]
+  private var nextInBucket: [Int32] = []
+  /// Keeps a client from writing prompts that all fall into one bucket.
+  private let secret: UInt64
+  /// By place: the block, and its neighbours in a list from the newest to the oldest; -1 ends it.
   private var hashes: [UInt64] = []
   private var newer: [Int32] = []
   private var older: [Int32] = []
@@ -14,9 +19,11 @@ package struct SeenPrefixes: Sendable {
   private var oldest: Int32 = -1
 
   /// - Parameter capacity: In blocks, at least 1.
-  package init(capacity: Int = SeenPrefixes.usualCapacity) {
+  package init(capacity: Int = SeenPrefixes.usualCapacity, secret: UInt64 = .random(in: .min ... .max)) {
     precondition(capacity > 0)
     self.capacity = capacity
+    self.secret = secret
+    buckets = Array(repeating: -1, count: 1 << (Int.bitWidth - (capacity - 1).leadingZeroBitCount))
   }
 
   package var count: Int { hashes.count }
@@ -26,7 +33,7 @@ package struct SeenPrefixes: Sendable {
     var (known, unknown) = (0, blocks.count)
     while known < unknown {
       let middle = (known + unknown) / 2
-      if places[blocks[middle]] == nil { unknown = middle } else { known = middle + 1 }
+      if place(of: blocks[middle]) == nil { unknown = middle } else { known = middle + 1 }
     }
     return known
   }
@@ -34,7 +41,7 @@ package struct SeenPrefixes: Sendable {
   /// Makes the blocks the newest, the first one last of all.
   package mutating func insert(_ blocks: [UInt64]) {
     for hash in blocks.prefix(capacity).reversed() {
-      if let place = places[hash] {
+      if let place = place(of: hash) {
         unlink(place)
         linkAsNewest(place)
       } else {
@@ -43,21 +50,40 @@ package struct SeenPrefixes: Sendable {
     }
   }
 
+  private func bucket(of hash: UInt64) -> Int { Int(StableHash.mix(hash ^ secret) & UInt64(buckets.count - 1)) }
+
+  private func place(of hash: UInt64) -> Int32? {
+    var place = buckets[bucket(of: hash)]
+    while place >= 0, hashes[Int(place)] != hash { place = nextInBucket[Int(place)] }
+    return place < 0 ? nil : place
+  }
+
   private mutating func freePlace(for hash: UInt64) -> Int32 {
     let place: Int32
     if hashes.count < capacity {
       place = Int32(hashes.count)
       hashes.append(hash)
+      nextInBucket.append(-1)
       newer.append(-1)
       older.append(-1)
     } else {
       place = oldest
-      places[hashes[Int(place)]] = nil
+      removeFromBucket(place)
       unlink(place)
       hashes[Int(place)] = hash
     }
-    places[hash] = place
+    let bucket = bucket(of: hash)
+    nextInBucket[Int(place)] = buckets[bucket]
+    buckets[bucket] = place
     return place
+  }
+
+  private mutating func removeFromBucket(_ place: Int32) {
+    let bucket = bucket(of: hashes[Int(place)])
+    guard buckets[bucket] != place else { return buckets[bucket] = nextInBucket[Int(place)] }
+    var before = buckets[bucket]
+    while nextInBucket[Int(before)] != place { before = nextInBucket[Int(before)] }
+    nextInBucket[Int(before)] = nextInBucket[Int(place)]
   }
 
   private mutating func unlink(_ place: Int32) {
