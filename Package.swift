@@ -98,7 +98,7 @@ let package = Package(
       name: "xpyd",
       dependencies: [
         "Launcher", "ModelStore", "ModelFiles", "Worker", "Proxy", "Engine", "KVTransfer", "EngineBench", "Bench",
-        "Tokenization",
+        "Kernels", "Tokenization",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Logging", package: "swift-log"),
         .product(name: "UnixSignals", package: "swift-service-lifecycle"),
@@ -163,7 +163,7 @@ let package = Package(
         .product(name: "NIOHTTP1", package: "swift-nio"), .product(name: "NIOSSL", package: "swift-nio-ssl"),
         .product(name: "Logging", package: "swift-log"),
       ], exclude: ["Fixtures", "HTML/Fixtures"]),
-    .testTarget(name: "EngineBenchTests", dependencies: ["EngineBench"]),
+    .testTarget(name: "EngineBenchTests", dependencies: ["EngineBench", "Kernels"]),
     .testTarget(name: "LauncherTests", dependencies: ["Launcher", "TestSupport"]),
     .testTarget(
       name: "EndToEndTests",

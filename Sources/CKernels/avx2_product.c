@@ -4,6 +4,7 @@
 #if defined(__x86_64__)
 #pragma clang attribute push(__attribute__((target("avx2,fma,f16c"))), apply_to = function)
 #include "blocks.h"
+#include "int8.h"
 #pragma clang attribute pop
 
 #pragma STDC FP_CONTRACT OFF
@@ -27,9 +28,12 @@ XK_AVX2_INLINE __m256i nibble_words(const uint8_t *block, int has_minimum, size_
   return _mm256_loadu_si256((const __m256i *)(words + group * 4 * XK_PANEL + 32 * half));
 }
 
-/// Eight signed bytes, as numbers.
-XK_AVX2_INLINE __m256 eight_bytes(const uint8_t *bytes) {
-  return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)bytes)));
+/// Quant k of eight outputs of a block of Q8_0, as numbers.
+XK_AVX2_INLINE __m256 signed_bytes(const uint8_t *block, size_t k, int half) {
+  size_t place = k / 8 * 8 + xk_even_first(k % 8);
+  const uint8_t *words = block + 2 * XK_PANEL + place / 4 * 4 * XK_PANEL + 32 * half;
+  __m256i shifted = _mm256_slli_epi32(_mm256_loadu_si256((const __m256i *)words), 24 - 8 * (int)(place % 4));
+  return _mm256_cvtepi32_ps(_mm256_srai_epi32(shifted, 24));
 }
 
 /// Eight weights of a format without blocks.
@@ -63,10 +67,12 @@ XK_AVX2_INLINE void unpack_nibbles(const uint8_t *block, int has_minimum, float 
 
 XK_AVX2_INLINE void unpack_bytes(const uint8_t *block, float *tile) {
   __m256 low = xk_load_halves(block), high = xk_load_halves(block + 16);
-  const uint8_t *bytes = block + 2 * XK_PANEL;
-  for (size_t k = 0; k < 32; k++, bytes += XK_PANEL, tile += XK_PANEL) {
-    _mm256_storeu_ps(tile, _mm256_mul_ps(eight_bytes(bytes), low));
-    _mm256_storeu_ps(tile + 8, _mm256_mul_ps(eight_bytes(bytes + 8), high));
+  for (size_t group = 0; group < 4; group++, block += 8 * XK_PANEL, tile += 8 * XK_PANEL) {
+#pragma clang loop unroll(full)
+    for (size_t i = 0; i < 8; i++) {
+      _mm256_storeu_ps(tile + i * XK_PANEL, _mm256_mul_ps(signed_bytes(block, i, 0), low));
+      _mm256_storeu_ps(tile + i * XK_PANEL + 8, _mm256_mul_ps(signed_bytes(block, i, 1), high));
+    }
   }
 }
 
@@ -152,8 +158,12 @@ enum { prefetch_bytes = 2048 };
 
 #define UNROLL _Pragma("clang loop unroll(full)")
 
-XK_AVX2_INLINE void prefetch_block(const uint8_t *block, size_t bytes) {
-  for (size_t line = 0; line < bytes; line += 64) _mm_prefetch((const char *)block + prefetch_bytes + line, _MM_HINT_T0);
+/// `done`: bytes of the panel before this block. Behind the panel's end come the panels beside it, which are read
+/// already; what is read next lies behind them.
+XK_AVX2_INLINE void prefetch_block(const uint8_t *block, size_t bytes, size_t done, size_t panel_bytes, int panels) {
+  const char *ahead = (const char *)block + prefetch_bytes;
+  if (done + prefetch_bytes >= panel_bytes) ahead += (size_t)(panels - 1) * panel_bytes;
+  for (size_t line = 0; line < bytes; line += 64) _mm_prefetch(ahead + line, _MM_HINT_T0);
 }
 
 XK_AVX2_INLINE void store_sums(__m256 sums[][2], const int panels, float *out) {
@@ -171,10 +181,10 @@ XK_AVX2_INLINE void row_by_nibbles(const int has_minimum, const int panels, cons
   const __m256i low_nibble = _mm256_set1_epi32(15);
   __m256 sums[2][2], d[2][2], m[2][2];
   for (int p = 0; p < panels; p++) sums[p][0] = sums[p][1] = _mm256_setzero_ps();
-  for (size_t k = 0; k < columns; k += 32, panel += bytes) {
+  for (size_t k = 0, done = 0; k < columns; k += 32, panel += bytes, done += bytes) {
     UNROLL for (int p = 0; p < panels; p++) {
       const uint8_t *block = panel + (size_t)p * panel_bytes;
-      prefetch_block(block, bytes);
+      prefetch_block(block, bytes, done, panel_bytes, panels);
       UNROLL for (int half = 0; half < 2; half++) nibble_scales(block, half, has_minimum, &d[p][half], &m[p][half]);
     }
 #pragma clang loop unroll(disable)
@@ -203,22 +213,25 @@ XK_AVX2_INLINE void row_by_nibbles(const int has_minimum, const int panels, cons
 
 XK_AVX2_INLINE void row_by_bytes(const int panels, const float *x, const uint8_t *panel, size_t columns, float *out) {
   const size_t bytes = 34 * XK_PANEL, panel_bytes = columns / 32 * bytes;
-  __m256 sums[together][2], d[together][2];
+  __m256 sums[2][2], d[2][2];
   for (int p = 0; p < panels; p++) sums[p][0] = sums[p][1] = _mm256_setzero_ps();
-  for (size_t k = 0; k < columns; k += 32, panel += bytes) {
-    for (int p = 0; p < panels; p++) {
+  for (size_t k = 0, done = 0; k < columns; k += 32, panel += bytes, done += bytes) {
+    UNROLL for (int p = 0; p < panels; p++) {
       const uint8_t *block = panel + (size_t)p * panel_bytes;
-      prefetch_block(block, bytes);
-      d[p][0] = xk_load_halves(block);
-      d[p][1] = xk_load_halves(block + 16);
+      prefetch_block(block, bytes, done, panel_bytes, panels);
+      UNROLL for (int half = 0; half < 2; half++) d[p][half] = xk_load_halves(block + 16 * half);
     }
-#pragma clang loop unroll_count(2)
-    for (size_t i = 0; i < 32; i++) {
-      __m256 v = _mm256_broadcast_ss(x + k + i);
-      for (int p = 0; p < panels; p++) {
-        const uint8_t *quants = panel + (size_t)p * panel_bytes + 2 * XK_PANEL + i * XK_PANEL;
-        sums[p][0] = _mm256_fmadd_ps(v, _mm256_mul_ps(eight_bytes(quants), d[p][0]), sums[p][0]);
-        sums[p][1] = _mm256_fmadd_ps(v, _mm256_mul_ps(eight_bytes(quants + 8), d[p][1]), sums[p][1]);
+#pragma clang loop unroll(disable)
+    for (size_t group = 0; group < 4; group++) {
+      UNROLL for (size_t i = 0; i < 8; i++) {
+        __m256 v = _mm256_broadcast_ss(x + k + 8 * group + i);
+        UNROLL for (int p = 0; p < panels; p++) {
+          const uint8_t *words = panel + (size_t)p * panel_bytes + group * 8 * XK_PANEL;
+          UNROLL for (int half = 0; half < 2; half++) {
+            __m256 weights = _mm256_mul_ps(signed_bytes(words, i, half), d[p][half]);
+            sums[p][half] = _mm256_fmadd_ps(v, weights, sums[p][half]);
+          }
+        }
       }
     }
   }
@@ -245,20 +258,23 @@ XK_AVX2_INLINE void row_by_plain(uint32_t format, const int panels, const float 
 XK_AVX2_INLINE void row_by_panels(uint32_t format, const int panels, const float *x, const uint8_t *panel,
                                   size_t columns, float *out) {
   switch (format) {
-  case XK_Q8_0: row_by_bytes(panels, x, panel, columns, out); break;
   case XK_F32: row_by_plain(XK_F32, panels, x, panel, columns, out); break;
   case XK_F16: row_by_plain(XK_F16, panels, x, panel, columns, out); break;
   case XK_BF16: row_by_plain(XK_BF16, panels, x, panel, columns, out); break;
   }
 }
 
-XK_AVX2_INLINE void row_by_nibble_panels(const int has_minimum, const float *x, const uint8_t *panel, size_t panels,
-                                         size_t columns, float *out) {
-  size_t bytes = columns / 32 * (has_minimum ? 20 : 18) * XK_PANEL;
+/// Formats of blocks of 32: two panels together.
+XK_AVX2_INLINE void row_by_block_panels(uint32_t format, const float *x, const uint8_t *panel, size_t panels,
+                                        size_t columns, float *out) {
+  const size_t bytes = columns / 32 * (format == XK_Q8_0 ? 34 : format == XK_Q4_1 ? 20 : 18) * XK_PANEL;
   for (; panels >= 2; panels -= 2, panel += 2 * bytes, out += 2 * XK_PANEL) {
-    row_by_nibbles(has_minimum, 2, x, panel, columns, out);
+    if (format == XK_Q8_0) row_by_bytes(2, x, panel, columns, out);
+    else row_by_nibbles(format == XK_Q4_1, 2, x, panel, columns, out);
   }
-  if (panels) row_by_nibbles(has_minimum, 1, x, panel, columns, out);
+  if (panels == 0) return;
+  if (format == XK_Q8_0) row_by_bytes(1, x, panel, columns, out);
+  else row_by_nibbles(format == XK_Q4_1, 1, x, panel, columns, out);
 }
 
 XK_AVX2 static void row_by_unpacked(uint32_t format, const float *x, const uint8_t *panel, size_t columns, float *out) {
@@ -275,9 +291,10 @@ XK_AVX2 void xk_avx2_vector_product(uint32_t format, const float *x, const uint8
                                     size_t columns, float *out) {
   size_t bytes = xk_panel_bytes(format, columns);
   switch (format) {
-  case XK_Q4_0: row_by_nibble_panels(0, x, panel, panels, columns, out); break;
-  case XK_Q4_1: row_by_nibble_panels(1, x, panel, panels, columns, out); break;
-  case XK_Q8_0: case XK_F32: case XK_F16: case XK_BF16:
+  case XK_Q4_0: row_by_block_panels(XK_Q4_0, x, panel, panels, columns, out); break;
+  case XK_Q4_1: row_by_block_panels(XK_Q4_1, x, panel, panels, columns, out); break;
+  case XK_Q8_0: row_by_block_panels(XK_Q8_0, x, panel, panels, columns, out); break;
+  case XK_F32: case XK_F16: case XK_BF16:
     for (; panels >= together; panels -= together, panel += together * bytes, out += together * XK_PANEL) {
       row_by_panels(format, together, x, panel, columns, out);
     }

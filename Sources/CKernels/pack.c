@@ -4,15 +4,20 @@
 // - F32, F16, BF16: `[k][16]`.
 // - Q4_0, Q4_1: `[d: 16 halves][m: 16 halves, Q4_1 only]`, then the nibbles as `[k / 8][16]` 32-bit words; word j of
 //   group g holds inputs 8g…8g+7 of output j, the lowest nibble first.
-// - Q8_0: `[d: 16 halves]`, then `[k][16]` signed bytes.
+// - Q8_0: `[d: 16 halves]`, then signed bytes as `[k / 4][16]` 32-bit words; of each eight inputs, the first word holds the
+//   even ones and the second the odd ones: so a word's bytes are four inputs of one output in both layouts, those that
+//   the nibbles' low halves and high halves give.
 // - The others: the file's 16 blocks, one after the other.
 #include "CKernels.h"
-#include "half.h"
+#include "int8.h"
 
 size_t xk_panel_bytes(uint32_t format, size_t columns) {
   size_t elements = xk_block_elements(format);
   return elements ? columns / elements * xk_block_bytes(format) * XK_PANEL : 0;
 }
+
+int xk_has_int8(uint32_t format) { return format == XK_Q4_0 || format == XK_Q4_1 || format == XK_Q8_0; }
+int xk_has_signed_quants(uint32_t format) { return format == XK_Q8_0; }
 
 static void pack_plain(size_t bytes, const uint8_t *rows, size_t count, size_t row_bytes, size_t columns,
                        uint8_t *panel) {
@@ -44,7 +49,11 @@ static void pack_nibbles(const uint8_t *block, size_t header, size_t j, uint8_t 
 
 static void pack_bytes(const uint8_t *block, size_t j, uint8_t *out) {
   memcpy(out + 2 * j, block, 2);
-  for (size_t k = 0; k < 32; k++) out[2 * XK_PANEL + k * XK_PANEL + j] = block[2 + k];
+  uint8_t *words = out + 2 * XK_PANEL + 4 * j;
+  for (size_t k = 0; k < 32; k++) {
+    size_t place = k / 8 * 8 + xk_even_first(k % 8);
+    words[place / 4 * 4 * XK_PANEL + place % 4] = block[2 + k];
+  }
 }
 
 void xk_pack(uint32_t format, const uint8_t *file, size_t rows, size_t columns, uint8_t *panel) {

@@ -2,6 +2,8 @@
 #include "CKernels.h"
 #include "exponential.h"
 #include "half.h"
+#include "int8.h"
+#include "portable.h"
 
 #pragma STDC FP_CONTRACT OFF
 
@@ -25,10 +27,12 @@ static void unpack_nibbles(const uint8_t *block, int has_minimum, float *tile) {
 }
 
 static void unpack_bytes(const uint8_t *block, float *tile) {
-  for (size_t k = 0; k < 32; k++) {
-    for (size_t j = 0; j < XK_PANEL; j++) {
-      float d = xk_widen_half(xk_load16(block + 2 * j));
-      tile[k * XK_PANEL + j] = (float)(int8_t)block[2 * XK_PANEL + k * XK_PANEL + j] * d;
+  const uint8_t *words = block + 2 * XK_PANEL;
+  for (size_t j = 0; j < XK_PANEL; j++) {
+    float d = xk_widen_half(xk_load16(block + 2 * j));
+    for (size_t k = 0; k < 32; k++) {
+      size_t place = k / 8 * 8 + xk_even_first(k % 8);
+      tile[k * XK_PANEL + j] = (float)(int8_t)words[(place / 4 * XK_PANEL + j) * 4 + place % 4] * d;
     }
   }
 }
@@ -185,6 +189,10 @@ static const xk_table table = {
     .unpack = unpack,
     .tile_product = tile_product,
     .vector_product = vector_product,
+    .quantize = xk_portable_quantize,
+    .unpack_int8 = xk_portable_unpack_int8,
+    .int8_tile_product = xk_portable_int8_tile_product,
+    .int8_vector_product = xk_portable_int8_vector_product,
     .rms_norm = rms_norm,
     .rotate = rotate,
     .swiglu = swiglu,

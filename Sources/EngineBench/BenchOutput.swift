@@ -37,7 +37,7 @@ package struct BenchOutput: Sendable {
     case .model(let subject):
       return """
         \(subject.modelPath), \(fixed(Double(subject.modelBytes) / 1e6, 1)) MB
-        \(subject.processor), \(subject.instructionSet)
+        \(subject.processor), \(subject.instructionSet), activations in \(subject.activations)
 
         """
     case .peaks(let peaks):

@@ -10,18 +10,22 @@ package struct BenchSubject: Equatable, Sendable {
   /// As the system names it.
   package let processor: String
   package let instructionSet: String
+  package let activations: ActivationType
 
-  package init(modelPath: String, modelBytes: Int, processor: String, instructionSet: String) {
+  package init(
+    modelPath: String, modelBytes: Int, processor: String, instructionSet: String, activations: ActivationType
+  ) {
     self.modelPath = modelPath
     self.modelBytes = modelBytes
     self.processor = processor
     self.instructionSet = instructionSet
+    self.activations = activations
   }
 
-  init(file: GGUFFile, model: LlamaModel) {
+  init(file: GGUFFile, model: LlamaModel, activations: ActivationType) {
     self.init(
       modelPath: file.path, modelBytes: model.loadReport.fileBytes, processor: Self.processorName(),
-      instructionSet: InstructionSet.best.name)
+      instructionSet: InstructionSet.best.name, activations: activations)
   }
 
   /// The first "model name" of /proc/cpuinfo; ARM's has none.

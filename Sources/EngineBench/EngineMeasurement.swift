@@ -10,6 +10,7 @@ package struct EngineMeasurement: Sendable {
   package var repetitions = 5
   /// Prompt tokens in one step at most, as the engine's `--max-num-batched-tokens`.
   package var stepTokens = 512
+  package var activations = ActivationType.float32
 
   package init(modelPath: String, threads: [Int]) {
     self.modelPath = modelPath
@@ -30,12 +31,14 @@ package struct EngineMeasurement: Sendable {
     for (index, count) in threads.enumerated() {
       let pool = ThreadPool(threads: count)
       let model: LlamaModel
-      do throws(ModelError) { model = try LlamaModel(file: file, threads: pool) } catch { throw .unusableModel(error) }
+      do throws(ModelError) {
+        model = try LlamaModel(file: file, threads: pool, activations: activations)
+      } catch { throw .unusableModel(error) }
       if index == 0 {
         for test in tests where test.contextLength > model.contextLength {
           throw .beyondContext(test, limit: model.contextLength)
         }
-        report(.model(BenchSubject(file: file, model: model)))
+        report(.model(BenchSubject(file: file, model: model, activations: activations)))
       }
       let peaks = try MachinePeaks.measure(on: pool, repetitions: repetitions)
       report(.peaks(peaks))

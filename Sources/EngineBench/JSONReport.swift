@@ -10,6 +10,7 @@ struct JSONReport: Sendable {
       subject = [
         "\"model\": \(quoted(model.modelPath))", "\"model_bytes\": \(model.modelBytes)",
         "\"processor\": \(quoted(model.processor))", "\"instruction_set\": \(quoted(model.instructionSet))",
+        "\"activations\": \(quoted(model.activations.rawValue))",
       ]
     case .peaks(let peaks):
       self.peaks.append(

@@ -6,33 +6,47 @@ extension PackedMatrix {
   /// - Parameters:
   ///   - x: `[m, columns]`, row-major, dense.
   ///   - out: `[m, rows]`, row-major, dense; must not overlap `x`.
+  ///   - quantized: Where to round `x` to int8; nil only if the matrix reads activations in float32.
   package func multiply(
     _ x: UnsafePointer<Float>, rows m: Int, into out: UnsafeMutablePointer<Float>, accumulate: Bool = false,
-    threads: ThreadPool, on instructions: InstructionSet = .best
+    quantized: QuantizedRows? = nil, threads: ThreadPool, on instructions: InstructionSet = .best
   ) {
-    let product = MatrixProduct(x: x, m: m, matrix: self, out: out, accumulate: accumulate, table: instructions.table)
-    run([product], threads: threads)
+    run(x, rows: m, by: [(self, out)], accumulate: accumulate, quantized: quantized, threads: threads, on: instructions)
   }
 }
 
 /// Several matrices by the same `x` in one fork-join region (query, key and value; gate and up).
 ///
+/// - Parameter quantized: Where to round `x` to int8; nil only if all matrices read activations in float32.
 /// - Precondition: All matrices have the same number of columns.
 package func multiply(
   _ x: UnsafePointer<Float>, rows m: Int, by matrices: [(PackedMatrix, UnsafeMutablePointer<Float>)],
-  threads: ThreadPool, on instructions: InstructionSet = .best
+  quantized: QuantizedRows? = nil, threads: ThreadPool, on instructions: InstructionSet = .best
 ) {
+  run(x, rows: m, by: matrices, accumulate: false, quantized: quantized, threads: threads, on: instructions)
+}
+
+private func run(
+  _ x: UnsafePointer<Float>, rows m: Int, by matrices: [(PackedMatrix, UnsafeMutablePointer<Float>)], accumulate: Bool,
+  quantized: QuantizedRows?, threads: ThreadPool, on instructions: InstructionSet
+) {
+  guard m > 0, let columns = matrices.first?.0.columns else { return }
+  var int8: UnsafePointer<xk_int8_block>?
+  if matrices.contains(where: { $0.0.activations == .int8 }) {
+    int8 = quantized!.quantize(x, rows: m, columns: columns, threads: threads, on: instructions)
+  }
   let products = matrices.map { matrix, out in
-    MatrixProduct(x: x, m: m, matrix: matrix, out: out, accumulate: false, table: instructions.table)
+    let rows = matrix.activations == .int8 ? ProductRows.int8(int8!) : .float32(x)
+    return MatrixProduct(rows: rows, m: m, matrix: matrix, out: out, accumulate: accumulate, table: instructions.table)
   }
   run(products, threads: threads)
 }
 
-/// Splits all panels of `products` into tasks of neighbouring panels.
+/// Splits all panels of `products` into tasks of neighbouring panels, whole pairs of them: one row goes through two
+/// panels together.
 private func run(_ products: [MatrixProduct], threads: ThreadPool) {
-  guard let m = products.first?.m, m > 0 else { return }
   let panels = products.reduce(0) { $0 + $1.matrix.panelCount }
-  let panelsPerTask = max(1, min(24, panels / (threads.threadCount * 6)))
+  let panelsPerTask = max(2, min(24, panels / (threads.threadCount * 6) + 1) / 2 * 2)
   var tasks: [(product: Int, panels: Range<Int>)] = []
   for (index, product) in products.enumerated() {
     for first in stride(from: 0, to: product.matrix.panelCount, by: panelsPerTask) {
@@ -43,7 +57,7 @@ private func run(_ products: [MatrixProduct], threads: ThreadPool) {
 }
 
 private struct MatrixProduct {
-  let x: UnsafePointer<Float>
+  let rows: ProductRows
   let m: Int
   let matrix: PackedMatrix
   let out: UnsafeMutablePointer<Float>
@@ -52,7 +66,7 @@ private struct MatrixProduct {
 
   func compute(panels: Range<Int>) {
     guard m > 1 else { return computeOneRow(panels: panels) }
-    for first in stride(from: 0, to: m, by: rowsPerPass) {
+    for first in Swift.stride(from: 0, to: m, by: rowsPerPass) {
       for panel in panels { computeTiles(rows: first..<min(first + rowsPerPass, m), panel: panel) }
     }
   }
@@ -60,32 +74,32 @@ private struct MatrixProduct {
   private func computeOneRow(panels: Range<Int>) {
     let count = panels.count * panelWidth
     withUnsafeTemporaryAllocation(of: Float.self, capacity: count) { sums in
-      table.pointee.vector_product(
-        matrix.format.rawValue, x, matrix.panel(panels.lowerBound), panels.count, matrix.columns, sums.baseAddress!)
+      rows.multiplyOneRow(matrix, panels: panels, into: sums.baseAddress!, table)
       write(sums.baseAddress!, row: 0, panel: panels.lowerBound, outputs: count)
     }
   }
 
-  /// Some rows by one panel. The panel's weights are unpacked a stretch of inputs at a time, small enough for the first
-  /// cache, and used for every row; the sums wait for the next stretch in `out`, or beside it if `out` has no room for
+  /// Some rows by one panel. The sums wait for the next stretch in `out`, or beside the tile if `out` has no room for
   /// them: in the last panel, or because it holds what they are added to.
-  private func computeTiles(rows: Range<Int>, panel: Int) {
-    let (stretch, target) = (stretch, out + (rows.lowerBound * matrix.rows + panel * panelWidth))
+  private func computeTiles(rows range: Range<Int>, panel: Int) {
+    let (stretch, target) = (stretch, out + (range.lowerBound * matrix.rows + panel * panelWidth))
     let isDirect = !accumulate && (panel + 1) * panelWidth <= matrix.rows
-    let floats = stretch * panelWidth + (isDirect ? 0 : rows.count * panelWidth)
-    withUnsafeTemporaryAllocation(byteCount: floats * 4, alignment: 64) { memory in
-      let tile = memory.baseAddress!.assumingMemoryBound(to: Float.self)
+    let tileBytes = rows.tileByteCount(inputs: stretch)
+    let sumBytes = isDirect ? 0 : range.count * panelWidth * MemoryLayout<Float>.stride
+    withUnsafeTemporaryAllocation(byteCount: tileBytes + sumBytes, alignment: 64) { memory in
+      let tile = memory.baseAddress!
       let sums =
         isDirect
-        ? Sums(start: target, stride: matrix.rows) : Sums(start: tile + stretch * panelWidth, stride: panelWidth)
+        ? Sums(start: target, stride: matrix.rows)
+        : Sums(start: (tile + tileBytes).assumingMemoryBound(to: Float.self), stride: panelWidth)
       for input in Swift.stride(from: 0, to: matrix.columns, by: stretch) {
         let inputs = input..<min(input + stretch, matrix.columns)
-        table.pointee.unpack(matrix.format.rawValue, matrix.panel(panel), input, inputs.count, tile)
-        addProducts(rows: rows, inputs: inputs, tile: tile, to: sums)
+        rows.unpack(matrix, panel: panel, inputs: inputs, into: tile, table)
+        addProducts(rows: range, inputs: inputs, tile: tile, to: sums)
       }
       guard !isDirect else { return }
-      for row in rows {
-        write(sums.start + (row - rows.lowerBound) * panelWidth, row: row, panel: panel, outputs: panelWidth)
+      for row in range {
+        write(sums.start + (row - range.lowerBound) * panelWidth, row: row, panel: panel, outputs: panelWidth)
       }
     }
   }
@@ -94,9 +108,9 @@ private struct MatrixProduct {
   /// worth unpacking the weights for.
   private var rowsPerPass: Int { max(96, min(240, 73728 / matrix.columns / 6 * 6)) }
 
-  /// Inputs whose weights are unpacked at a time: at most 20 KiB of them, whole blocks, all stretches about the same.
+  /// Inputs whose weights are unpacked at a time: whole blocks, all stretches about the same.
   private var stretch: Int {
-    let stretches = (matrix.columns + 319) / 320
+    let stretches = (matrix.columns + rows.longestStretch - 1) / rows.longestStretch
     let blocks = matrix.columns / matrix.format.blockElements
     return (blocks + stretches - 1) / stretches * matrix.format.blockElements
   }
@@ -106,19 +120,21 @@ private struct MatrixProduct {
     let stride: Int
   }
 
-  private func addProducts(rows: Range<Int>, inputs: Range<Int>, tile: UnsafePointer<Float>, to sums: Sums) {
+  private func addProducts(rows range: Range<Int>, inputs: Range<Int>, tile: UnsafeRawPointer, to sums: Sums) {
     let most = Int(XK_TILE_ROWS)
     // Tiles of about the same size: one row alone would leave the multipliers idle.
-    let tiles = (rows.count + most - 1) / most
-    withUnsafeTemporaryAllocation(of: UnsafePointer<Float>?.self, capacity: most) { pointers in
+    let tiles = (range.count + most - 1) / most
+    withUnsafeTemporaryAllocation(of: UnsafeRawPointer?.self, capacity: most) { pointers in
       for index in 0..<tiles {
-        let (first, end) = (rows.count * index / tiles, rows.count * (index + 1) / tiles)
+        let (first, end) = (range.count * index / tiles, range.count * (index + 1) / tiles)
         for row in first..<end {
-          pointers[row - first] = x + ((rows.lowerBound + row) * matrix.columns + inputs.lowerBound)
+          pointers[row - first] = rows.address(
+            row: range.lowerBound + row, input: inputs.lowerBound, columns: matrix.columns)
         }
-        table.pointee.tile_product(
-          pointers.baseAddress!, end - first, tile, panelWidth, inputs.count, sums.start + first * sums.stride,
-          sums.stride, inputs.lowerBound > 0 ? 1 : 0)
+        rows.multiply(
+          rows: UnsafeBufferPointer(rebasing: pointers[..<(end - first)]), tile: tile, of: matrix,
+          inputs: inputs.count, sums: sums.start + first * sums.stride, stride: sums.stride,
+          add: inputs.lowerBound > 0, table)
       }
     }
   }

@@ -10,6 +10,8 @@ package final class PackedMatrix: Sendable {
   /// Inputs.
   package let columns: Int
   package let format: TensorFormat
+  /// What its products read activations as: what was asked for, float32 where the format has no int8 products.
+  package let activations: ActivationType
   package var byteCount: Int { panelCount * panelBytes }
 
   let panelBytes: Int
@@ -19,11 +21,15 @@ package final class PackedMatrix: Sendable {
   ///   - source: GGUF's layout: `[rows][columns]`, row-major, each row whole blocks of `format`; at any alignment.
   ///     Read once, here.
   /// - Precondition: `columns` is a multiple of `format.blockElements`; `rows` is any number from 1.
-  package init(packing source: UnsafeRawPointer, format: TensorFormat, rows: Int, columns: Int, threads: ThreadPool) {
+  package init(
+    packing source: UnsafeRawPointer, format: TensorFormat, rows: Int, columns: Int,
+    activations: ActivationType = .float32, threads: ThreadPool
+  ) {
     precondition(rows > 0 && columns > 0 && columns % format.blockElements == 0)
     self.rows = rows
     self.columns = columns
     self.format = format
+    self.activations = xk_has_int8(format.rawValue) != 0 ? activations : .float32
     panelBytes = xk_panel_bytes(format.rawValue, columns)
     let panelCount = (rows + panelWidth - 1) / panelWidth
     let memory = PanelMemory(byteCount: panelCount * panelBytes)

@@ -2,7 +2,8 @@ import KVBlocks
 import Kernels
 import ModelFiles
 
-/// The Llama family on the CPU: float32 activations, weights as the file has them, keys and values in paged blocks.
+/// The Llama family on the CPU: activations in float32, weights as the file has them, keys and values in paged blocks.
+/// Products may round their inputs to int8 (`ActivationType`); everything between them is float32 in both modes.
 ///
 /// Source: Touvron et al. 2023 (arXiv:2302.13971) and 2307.09288 for grouped queries; the Qwen2 report
 /// (arXiv:2407.10671) for its biases.
@@ -15,17 +16,19 @@ package final class LlamaModel: LanguageModel {
   private let threads: ThreadPool
   private let attentionScale: Float
   private var scratch = ForwardScratch()
+  private let quantized = QuantizedRows()
 
   /// - Parameters:
   ///   - threads: Runs the packing now and every step later; no other thread may use it during a step.
   ///   - maxContext: nil: as long as the model allows.
   package init(
     file: GGUFFile, threads: ThreadPool, maxContext: Int? = nil, blockSize: Int = 16,
-    kvElementType: KVLayout.ElementType = .f16
+    kvElementType: KVLayout.ElementType = .f16, activations: ActivationType = .float32
   ) throws(ModelError) {
     let start = ContinuousClock.now
     configuration = try ModelConfiguration(file: file, maxContext: maxContext)
-    weights = try LlamaWeights(file: file, configuration: configuration, threads: threads)
+    weights = try LlamaWeights(
+      file: file, configuration: configuration, activations: activations, threads: threads)
     kvLayout = KVLayout(
       layers: configuration.layers, kvHeads: configuration.kvHeads, headDim: configuration.headDim,
       elementType: kvElementType, blockSize: blockSize)
@@ -95,7 +98,7 @@ package final class LlamaModel: LanguageModel {
       scratch.normed, rows: rows,
       by: [
         (layer.query.matrix, scratch.queries), (layer.key.matrix, scratch.keys), (layer.value.matrix, scratch.values),
-      ], threads: threads)
+      ], quantized: quantized, threads: threads)
     add(layer.query.bias, to: scratch.queries, rows: rows)
     add(layer.key.bias, to: scratch.keys, rows: rows)
     add(layer.value.bias, to: scratch.values, rows: rows)
@@ -112,19 +115,20 @@ package final class LlamaModel: LanguageModel {
   private func finish(_ layer: LlamaLayer, rows: Int) {
     let c = configuration
     layer.attentionOutput.matrix.multiply(
-      scratch.attended, rows: rows, into: scratch.hidden, accumulate: true, threads: threads)
+      scratch.attended, rows: rows, into: scratch.hidden, accumulate: true, quantized: quantized, threads: threads)
     add(layer.attentionOutput.bias, to: scratch.hidden, rows: rows)
     rmsNorm(
       scratch.hidden, weight: layer.feedForwardNorm, epsilon: c.normEpsilon, rows: rows, dim: c.width,
       into: scratch.normed, threads: threads)
     multiply(
       scratch.normed, rows: rows, by: [(layer.gate.matrix, scratch.gate), (layer.up.matrix, scratch.up)],
-      threads: threads)
+      quantized: quantized, threads: threads)
     add(layer.gate.bias, to: scratch.gate, rows: rows)
     add(layer.up.bias, to: scratch.up, rows: rows)
     swiGLU(
       gate: scratch.gate, up: scratch.up, rows: rows, dim: c.feedForwardWidth, into: scratch.gate, threads: threads)
-    layer.down.matrix.multiply(scratch.gate, rows: rows, into: scratch.hidden, accumulate: true, threads: threads)
+    layer.down.matrix.multiply(
+      scratch.gate, rows: rows, into: scratch.hidden, accumulate: true, quantized: quantized, threads: threads)
     add(layer.down.bias, to: scratch.hidden, rows: rows)
   }
 

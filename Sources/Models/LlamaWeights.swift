@@ -2,6 +2,9 @@ import Kernels
 import ModelFiles
 
 /// All weights of a Llama, ready for the kernels.
+///
+/// With activations in int8, values and logits are still computed from float32: they are 3 % and none of a prompt's
+/// operations, and about half of the error (docs/kernels.md).
 struct LlamaWeights {
   let embedding: MappedRows
   let layers: [LlamaLayer]
@@ -9,18 +12,21 @@ struct LlamaWeights {
   /// The embedding itself where the file has no matrix of its own for it.
   let output: PackedMatrix
 
-  init(file: GGUFFile, configuration: ModelConfiguration, threads: ThreadPool) throws(ModelError) {
+  init(
+    file: GGUFFile, configuration: ModelConfiguration, activations: ActivationType, threads: ThreadPool
+  ) throws(ModelError) {
     let loader = TensorLoader(file: file)
     let (vocabulary, width) = (configuration.vocabularySize, configuration.width)
     embedding = try loader.rows("token_embd.weight", rows: vocabulary, columns: width)
     var layers: [LlamaLayer] = []
     for index in 0..<configuration.layers {
-      layers.append(try LlamaLayer(index, of: loader, configuration: configuration, threads: threads))
+      layers.append(
+        try LlamaLayer(index, of: loader, configuration: configuration, activations: activations, threads: threads))
     }
     self.layers = layers
     outputNorm = try loader.vector("output_norm.weight", count: width)
     let name = loader.has("output.weight") ? "output.weight" : "token_embd.weight"
-    output = try loader.matrix(name, rows: vocabulary, columns: width, threads: threads)
+    output = try loader.matrix(name, rows: vocabulary, columns: width, activations: .float32, threads: threads)
   }
 
   /// Of the repacked matrices.
@@ -42,19 +48,23 @@ struct LlamaLayer {
   let down: Projection
 
   init(
-    _ index: Int, of loader: TensorLoader, configuration: ModelConfiguration, threads: ThreadPool
+    _ index: Int, of loader: TensorLoader, configuration: ModelConfiguration, activations: ActivationType,
+    threads: ThreadPool
   ) throws(ModelError) {
-    func projection(_ name: String, from columns: Int, to rows: Int) throws(ModelError) -> Projection {
+    func projection(
+      _ name: String, from columns: Int, to rows: Int, activations: ActivationType = activations
+    ) throws(ModelError) -> Projection {
       let name = "blk.\(index).\(name)"
       return Projection(
-        matrix: try loader.matrix("\(name).weight", rows: rows, columns: columns, threads: threads),
+        matrix: try loader.matrix(
+          "\(name).weight", rows: rows, columns: columns, activations: activations, threads: threads),
         bias: try loader.optionalVector("\(name).bias", count: rows))
     }
     let c = configuration
     attentionNorm = try loader.vector("blk.\(index).attn_norm.weight", count: c.width)
     query = try projection("attn_q", from: c.width, to: c.queryWidth)
     key = try projection("attn_k", from: c.width, to: c.kvWidth)
-    value = try projection("attn_v", from: c.width, to: c.kvWidth)
+    value = try projection("attn_v", from: c.width, to: c.kvWidth, activations: .float32)
     attentionOutput = try projection("attn_output", from: c.queryWidth, to: c.width)
     feedForwardNorm = try loader.vector("blk.\(index).ffn_norm.weight", count: c.width)
     gate = try projection("ffn_gate", from: c.width, to: c.feedForwardWidth)

@@ -6,9 +6,12 @@ struct TensorLoader {
   let file: GGUFFile
 
   /// A matrix of `rows × columns`, repacked.
-  func matrix(_ name: String, rows: Int, columns: Int, threads: ThreadPool) throws(ModelError) -> PackedMatrix {
+  func matrix(
+    _ name: String, rows: Int, columns: Int, activations: ActivationType, threads: ThreadPool
+  ) throws(ModelError) -> PackedMatrix {
     let (bytes, format) = try numbers(name, dimensions: [columns, rows])
-    return PackedMatrix(packing: bytes, format: format, rows: rows, columns: columns, threads: threads)
+    return PackedMatrix(
+      packing: bytes, format: format, rows: rows, columns: columns, activations: activations, threads: threads)
   }
 
   /// A matrix whose rows are read one at a time, straight from the file.

@@ -38,7 +38,8 @@ struct LoadedWorker: Sendable {
       transport = try PullTransport(
         memory: memory,
         identity: KVIdentity(
-          engineID: engineID, model: ModelFingerprint.of(file), tokenizer: ModelFingerprint.of(tokenizer),
+          engineID: engineID, model: ModelFingerprint.of(file, activations: configuration.activations),
+          tokenizer: ModelFingerprint.of(tokenizer),
           layout: layout), configuration: configuration.transfer, logger: logger)
     }
     model = ServedModel(
@@ -63,7 +64,8 @@ struct LoadedWorker: Sendable {
       let file = try GGUFFile(path: configuration.modelPath)
       let llama = try LlamaModel(
         file: file, threads: ThreadPool(threads: configuration.threads, cpus: configuration.cpus),
-        maxContext: configuration.engine.maxModelLength, blockSize: configuration.blockSize)
+        maxContext: configuration.engine.maxModelLength, blockSize: configuration.blockSize,
+        activations: configuration.activations)
       return (file, try Tokenizer(metadata: file.metadata), llama)
     } catch {
       throw WorkerError.model("\(configuration.modelPath): \(error)")
@@ -94,11 +96,13 @@ enum ModelFingerprint {
   private static let sampleBytes = 4096
 
   /// SHA-256 of the header (metadata, vocabulary, tensor table), the size, and the ends of every tensor: models that
-  /// differ, differ there, and a large file need not be read through.
-  static func of(_ file: GGUFFile) -> String {
+  /// differ, differ there, and a large file need not be read through. And the type of activations: KV computed from
+  /// others is other KV.
+  static func of(_ file: GGUFFile, activations: ActivationType) -> String {
     var hash = SHA256()
     hash.update(bufferPointer: file.bytes(in: file.headerRange))
     hash.update(data: Array("\(file.byteCount)".utf8))
+    hash.update(data: Array(activations.rawValue.utf8))
     for tensor in file.tensors {
       let bytes = file.bytes(of: tensor)
       hash.update(bufferPointer: UnsafeRawBufferPointer(rebasing: bytes.prefix(sampleBytes)))

@@ -1,5 +1,6 @@
 import Engine
 import KVTransfer
+import Kernels
 
 /// All that an operator sets; a plain value. `xpyd serve` maps its flags to it.
 package struct WorkerConfiguration: Sendable {
@@ -22,6 +23,8 @@ package struct WorkerConfiguration: Sendable {
   package var threads = 1
   /// Processors that they are pinned to; empty: wherever the system puts them.
   package var cpus: [Int] = []
+  /// What products read activations as; workers that hand KV over must agree.
+  package var activations = ActivationType.float32
   package var apiKeys: [String] = []
   /// A line in the log for each request.
   package var logsRequests = true

@@ -1,6 +1,7 @@
 import ArgumentParser
 import EngineBench
 import Foundation
+import Kernels
 import ModelStore
 
 /// `xpyd bench`: measurements that anyone can repeat.
@@ -38,6 +39,9 @@ struct BenchCommand: AsyncParsableCommand {
     @Option(help: "Prompt tokens in one step at most.")
     var maxNumBatchedTokens = 512
 
+    @Option(help: "What products read activations as: float32 or int8.")
+    var activations = ActivationType.float32
+
     @Option(help: "text, json or csv.")
     var output = BenchOutput.Format.text
 
@@ -55,6 +59,7 @@ struct BenchCommand: AsyncParsableCommand {
       measurement.tests = tests.tests
       measurement.repetitions = repetitions
       measurement.stepTokens = maxNumBatchedTokens
+      measurement.activations = activations
       var output = BenchOutput(output, tests: tests.tests)
       try measurement.run { Self.write(output.text(for: $0)) }
       Self.write(output.end())

@@ -2,6 +2,7 @@ import ArgumentParser
 import Engine
 import Foundation
 import KVTransfer
+import Kernels
 import Logging
 import ModelStore
 import UnixSignals
@@ -91,6 +92,7 @@ struct ServeCommand: AsyncParsableCommand {
 }
 
 extension Logger.Level: @retroactive ExpressibleByArgument {}
+extension ActivationType: ExpressibleByArgument {}
 
 /// Sizes and limits of the engine.
 struct EngineOptions: ParsableArguments {
@@ -117,6 +119,13 @@ struct EngineOptions: ParsableArguments {
 
   @Flag(inversion: .prefixedNo, help: "Share the KV of equal prefixes.")
   var enablePrefixCaching = true
+
+  @Option(
+    help: """
+      What products read activations as: float32, or int8 (faster, less exact; for Q4_0, Q4_1 and Q8_0 matrices). \
+      Workers that hand KV over must agree.
+      """)
+  var activations = ActivationType.float32
 
   @Option(help: "Compute threads (default: one for each of --cpus, else one for each processor).")
   var threads: Int?
@@ -156,6 +165,7 @@ struct EngineOptions: ParsableArguments {
     configuration.engine.maxWaiting = maxWaiting
     configuration.engine.enablePrefixCaching = enablePrefixCaching
     configuration.blockSize = blockSize
+    configuration.activations = activations
     if let numKvBlocks { configuration.poolSize = .blocks(numKvBlocks) }
     if let kvCacheMemory { configuration.poolSize = .bytes(kvCacheMemory) }
     configuration.cpus = cpus?.numbers ?? []

@@ -1,5 +1,6 @@
 import EngineBench
 import Foundation
+import Kernels
 import Testing
 
 struct BenchOutputTests {
@@ -8,7 +9,8 @@ struct BenchOutputTests {
   private static let events: [EngineMeasurement.Event] = [
     .model(
       BenchSubject(
-        modelPath: "models/a \"b\"\n.gguf", modelBytes: 96_600_000, processor: "AMD EPYC", instructionSet: "avx2")),
+        modelPath: "models/a \"b\"\n.gguf", modelBytes: 96_600_000, processor: "AMD EPYC", instructionSet: "avx2",
+        activations: .int8)),
     .peaks(peaks),
     .row(
       BenchRow(

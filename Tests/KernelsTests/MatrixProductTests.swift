@@ -14,11 +14,12 @@ struct MatrixProductTests {
     let bytes: [UInt8]
     let matrix: PackedMatrix
 
-    init(_ format: TensorFormat, rows: Int, columns: Int, seed: UInt64 = 7) {
+    init(_ format: TensorFormat, rows: Int, columns: Int, activations: ActivationType = .float32, seed: UInt64 = 7) {
       var random = SplitMix64(seed: seed)
       (self.format, self.rows, self.columns) = (format, rows, columns)
       bytes = random.blocks(format, count: rows * columns)
-      matrix = PackedMatrix(packing: bytes, format: format, rows: rows, columns: columns, threads: threads)
+      matrix = PackedMatrix(
+        packing: bytes, format: format, rows: rows, columns: columns, activations: activations, threads: threads)
     }
 
     func multiply(
@@ -27,7 +28,9 @@ struct MatrixProductTests {
     ) -> [Float] {
       let m = x.count / columns
       var out = residual ?? [Float](repeating: .nan, count: m * rows)
-      matrix.multiply(x, rows: m, into: &out, accumulate: residual != nil, threads: threads, on: instructions)
+      matrix.multiply(
+        x, rows: m, into: &out, accumulate: residual != nil, quantized: QuantizedRows(), threads: threads,
+        on: instructions)
       return out
     }
   }

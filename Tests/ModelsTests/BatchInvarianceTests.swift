@@ -1,4 +1,5 @@
 import KVBlocks
+import Kernels
 import Models
 import TestSupport
 import Testing
@@ -8,9 +9,13 @@ import Testing
 @Suite struct BatchInvarianceTests {
   static let prompt = randomTokens(61, seed: 9)
 
-  private func run(threads: Int = 2, shuffled: Bool = false, blockSize: Int = 16) throws -> ModelRun {
+  private func run(
+    _ activations: ActivationType, threads: Int = 2, shuffled: Bool = false, blockSize: Int = 16
+  ) throws -> ModelRun {
     let file = TinyModel().write(encode: TinyModel.q8_0)
-    return try ModelRun(path: file.path, threads: threads, blocks: 128, blockSize: blockSize, shuffled: shuffled)
+    return try ModelRun(
+      path: file.path, threads: threads, blocks: 128, blockSize: blockSize, shuffled: shuffled,
+      activations: activations)
   }
 
   private func expectSame(_ rows: [Logits], _ others: [Logits], _ what: Comment) {
@@ -18,27 +23,41 @@ import Testing
     #expect(zip(rows, others).allSatisfy { $0.isSameBits(as: $1) }, what)
   }
 
-  @Test func `Chunks do not matter`() throws {
-    let run = try run()
+  @Test(arguments: ActivationType.allCases)
+  func `Chunks do not matter`(activations: ActivationType) throws {
+    let run = try run(activations)
     let whole = run.logits(of: Self.prompt)
     expectSame(whole, run.logits(of: Self.prompt, chunks: [7, 1, 33]), "four odd chunks")
     expectSame(whole, run.logits(of: Self.prompt, chunks: Array(repeating: 1, count: 61)), "token by token")
     expectSame(whole, run.logits(of: Self.prompt, chunks: [16, 16, 16]), "whole blocks")
   }
 
-  @Test func `Threads do not matter`() throws {
-    expectSame(try run(threads: 1).logits(of: Self.prompt), try run(threads: 2).logits(of: Self.prompt), "1 and 2")
-    expectSame(try run(threads: 1).logits(of: Self.prompt), try run(threads: 5).logits(of: Self.prompt), "1 and 5")
+  @Test(arguments: ActivationType.allCases)
+  func `Threads do not matter`(activations: ActivationType) throws {
+    expectSame(
+      try run(activations, threads: 1).logits(of: Self.prompt),
+      try run(activations, threads: 2).logits(of: Self.prompt), "1 and 2")
+    expectSame(
+      try run(activations, threads: 1).logits(of: Self.prompt),
+      try run(activations, threads: 5).logits(of: Self.prompt), "1 and 5")
   }
 
-  @Test func `Where the blocks lie does not matter`() throws {
-    expectSame(try run().logits(of: Self.prompt), try run(shuffled: true).logits(of: Self.prompt), "scattered")
-    expectSame(try run().logits(of: Self.prompt), try run(blockSize: 5).logits(of: Self.prompt), "blocks of 5")
-    expectSame(try run().logits(of: Self.prompt), try run(blockSize: 32).logits(of: Self.prompt), "blocks of 32")
+  @Test(arguments: ActivationType.allCases)
+  func `Where the blocks lie does not matter`(activations: ActivationType) throws {
+    expectSame(
+      try run(activations).logits(of: Self.prompt), try run(activations, shuffled: true).logits(of: Self.prompt),
+      "scattered")
+    expectSame(
+      try run(activations).logits(of: Self.prompt), try run(activations, blockSize: 5).logits(of: Self.prompt),
+      "blocks of 5")
+    expectSame(
+      try run(activations).logits(of: Self.prompt), try run(activations, blockSize: 32).logits(of: Self.prompt),
+      "blocks of 32")
   }
 
-  @Test func `Other sequences in the batch do not matter`() throws {
-    let run = try run(shuffled: true)
+  @Test(arguments: ActivationType.allCases)
+  func `Other sequences in the batch do not matter`(activations: ActivationType) throws {
+    let run = try run(activations, shuffled: true)
     let alone = run.logits(of: Self.prompt)
     let (a, b, c) = (randomTokens(40, seed: 10), randomTokens(3, seed: 11), randomTokens(29, seed: 12))
     var sequences = Array(repeating: ModelRun.Sequence(), count: 4)
@@ -53,8 +72,9 @@ import Testing
     expectSame(alone, rows, "beside three others")
   }
 
-  @Test func `The rows asked for are the same as when all are`() throws {
-    let run = try run()
+  @Test(arguments: ActivationType.allCases)
+  func `The rows asked for are the same as when all are`(activations: ActivationType) throws {
+    let run = try run(activations)
     let all = run.logits(of: Self.prompt)
     var sequences = [ModelRun.Sequence()]
     #expect(run.step([(0, Array(Self.prompt[..<30]), .none)], on: &sequences)[0].isEmpty)
@@ -62,8 +82,9 @@ import Testing
     expectSame([all[60]], last, "only the last")
   }
 
-  @Test func `Blocks computed elsewhere serve as well`() throws {
-    let (prefiller, decoder) = (try run(), try run(shuffled: true))
+  @Test(arguments: ActivationType.allCases)
+  func `Blocks computed elsewhere serve as well`(activations: ActivationType) throws {
+    let (prefiller, decoder) = (try run(activations), try run(activations, shuffled: true))
     var there = [ModelRun.Sequence()]
     _ = prefiller.step([(0, Array(Self.prompt[..<48]), .none)], on: &there)
     var here = [ModelRun.Sequence()]

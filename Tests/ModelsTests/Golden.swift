@@ -17,6 +17,10 @@ struct Golden: Decodable {
     var greedy_ids: [Int32]
     /// First minus second logit at each step.
     var greedy_margin: [Float]
+    /// How far llama.cpp's default, with int8 activations, is from the reference on this prompt.
+    var llamacpp_default: Distance
+
+    struct Distance: Decodable { var mean_kl: Double }
   }
 
   var prompts: [Prompt]

@@ -1,5 +1,6 @@
 import Glibc
 import KVBlocks
+import Kernels
 import Models
 import TestSupport
 import Testing
@@ -27,28 +28,17 @@ import Testing
 
   @Test func `Perplexity is the reference's 18,3001 within half a percent`() throws {
     let run = try ModelRun(path: referenceModelPath(), blocks: 40)
-    var negativeLogLikelihood = 0.0
-    var predictions = 0
-    for chunk in try Golden.perplexityChunks() {
-      #expect(chunk.count == 512)
-      var sequences = [ModelRun.Sequence()]
-      _ = run.step([(0, Array(chunk[..<256]), .none)], on: &sequences)
-      let rows = run.step([(0, Array(chunk[256..<511]), .all)], on: &sequences)[0]
-      for (logits, next) in zip(rows, chunk[257...]) {
-        negativeLogLikelihood -= logLikelihood(of: next, logits)
-        predictions += 1
-      }
-      run.free(sequences)
-    }
-    let perplexity = exp(negativeLogLikelihood / Double(predictions))
-    #expect(predictions == 3570)
+    let chunks = try Golden.perplexityChunks()
+    #expect(chunks.map(\.count) == Array(repeating: 512, count: 14))
+    let perplexity = perplexity(run, chunks[...])
     #expect(abs(perplexity / 18.3001 - 1) < 0.005, "perplexity \(perplexity)")
   }
 
-  @Test func `On the real model, too, neither chunks nor company nor threads matter`() throws {
+  @Test(arguments: ActivationType.allCases)
+  func `On the real model, too, neither chunks nor company nor threads matter`(activations: ActivationType) throws {
     let prompt = try #require(try Golden.load().prompts.first { $0.name == "raw_long" }).prompt_ids.prefix(150)
-    let run = try ModelRun(path: referenceModelPath(), threads: 2, blocks: 64, shuffled: true)
-    let single = try ModelRun(path: referenceModelPath(), threads: 1, blocks: 64)
+    let run = try ModelRun(path: referenceModelPath(), threads: 2, blocks: 64, shuffled: true, activations: activations)
+    let single = try ModelRun(path: referenceModelPath(), threads: 1, blocks: 64, activations: activations)
     let whole = single.logits(of: Array(prompt))
     for chunks in [[17, 64, 1], [149]] {
       #expect(zip(whole, run.logits(of: Array(prompt), chunks: chunks)).allSatisfy { $0.isSameBits(as: $1) })
@@ -85,9 +75,23 @@ import Testing
     }
   }
 
-  private func logLikelihood(of token: Int32, _ logits: Logits) -> Double {
-    let top = Double(logits.max()!)
-    let sum = logits.reduce(0) { $0 + exp(Double($1) - top) }
-    return Double(logits[Int(token)]) - top - log(sum)
+}
+
+/// Of each chunk's predictions of its positions 257...511.
+func perplexity(_ run: ModelRun, _ chunks: ArraySlice<[Int32]>) -> Double {
+  var negativeLogLikelihood = 0.0
+  for chunk in chunks {
+    var sequences = [ModelRun.Sequence()]
+    _ = run.step([(0, Array(chunk[..<256]), .none)], on: &sequences)
+    let rows = run.step([(0, Array(chunk[256..<511]), .all)], on: &sequences)[0]
+    for (logits, next) in zip(rows, chunk[257...]) { negativeLogLikelihood -= logLikelihood(of: next, logits) }
+    run.free(sequences)
   }
+  return exp(negativeLogLikelihood / Double(chunks.count * 255))
+}
+
+private func logLikelihood(of token: Int32, _ logits: Logits) -> Double {
+  let top = Double(logits.max()!)
+  let sum = logits.reduce(0) { $0 + exp(Double($1) - top) }
+  return Double(logits[Int(token)]) - top - log(sum)
 }

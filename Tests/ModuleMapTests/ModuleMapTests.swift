@@ -33,7 +33,7 @@ struct ModuleMapTests {
       "xpyd",
       [
         "Launcher", "ModelStore", "ModelFiles", "Tokenization", "Worker", "Proxy", "Engine", "KVTransfer",
-        "EngineBench", "Bench",
+        "EngineBench", "Bench", "Kernels",
       ]
     ),
   ]

@@ -2,7 +2,8 @@
 //
 // Rules for every entry of the table, so that a row's result does not depend on its batch, and so that all tables
 // give the same bits:
-// - A sum over k is one chain of fused multiply-adds in the order of k: `acc = fmaf(x[k], w[k], acc)`.
+// - A sum over k is one chain of fused multiply-adds in the order of k: `acc = fmaf(x[k], w[k], acc)`. (Int8 products
+//   add a block's integers exactly, and then the blocks in order: `int8.h`.)
 // - A sum over a row (norm, softmax) has eight lanes, element i in lane i % 8, reduced as ((0+4)+(2+6))+((1+5)+(3+7)).
 // - Weights are what ggml's reference dequantisers give, bit for bit.
 // No function allocates, blocks or keeps state. Pointers need no alignment beyond their element's.
@@ -32,6 +33,23 @@ enum {
   XK_BF16 = 30,
 };
 
+/// 32 activations in int8: about `quants[i] · scale`, scale = the greatest magnitude / 127.
+/// Of each eight inputs the even ones lie before the odd ones, as nibbles in a packed word do.
+typedef struct {
+  float scale;
+  /// Of the quants, times `scale`.
+  float sum;
+  int8_t quants[32];
+} xk_int8_block;
+
+/// 32 inputs of a panel's outputs for int8 products: weight = `quant · scale + minimum`.
+typedef struct {
+  /// `[input, four at a time, in the order of `xk_int8_block`][output][input]`.
+  uint8_t quants[8][XK_PANEL][4];
+  float scales[XK_PANEL];
+  float minima[XK_PANEL];
+} xk_int8_tile;
+
 /// What one instruction set can do. All tables give the same bits.
 typedef struct {
   /// `tile[k][j]` = weight of the panel's output j at input `first + k`, k in 0..<count, j in 0..<16.
@@ -47,6 +65,22 @@ typedef struct {
   /// The same bits as `unpack` and `tile_product`.
   void (*vector_product)(uint32_t format, const float *x, const uint8_t *panel, size_t panels, size_t columns,
                          float *out);
+
+  /// Rounds activations to int8, block by block; to nearest even. `count` is a multiple of 32. A block of zeros, or of
+  /// numbers below 2^-100, becomes zeros.
+  void (*quantize)(const float *x, size_t count, xk_int8_block *out);
+
+  /// As `unpack`, for int8 products; `format` is one that `xk_has_int8` is true of.
+  void (*unpack_int8)(uint32_t format, const uint8_t *panel, size_t first, size_t count, xk_int8_tile *tile);
+
+  /// As `tile_product`, of quantised rows; `int8.h` has the order of its arithmetic. `is_signed`: the tile's quants are
+  /// bytes from -128, and its minima do not count; else they are nibbles. `count` inputs, whole blocks.
+  void (*int8_tile_product)(const xk_int8_block *const *x, size_t rows, const xk_int8_tile *tile, int is_signed,
+                            size_t count, float *sums, size_t stride, int add);
+
+  /// As `vector_product`, of a quantised row: the same bits as `unpack_int8` and `int8_tile_product`.
+  void (*int8_vector_product)(uint32_t format, const xk_int8_block *x, const uint8_t *panel, size_t panels,
+                              size_t columns, float *out);
 
   /// `out[i] = x[i] · (1 / √(mean(x²) + epsilon)) · weight[i]`.
   void (*rms_norm)(const float *x, const float *weight, float epsilon, size_t count, float *out);
@@ -105,6 +139,10 @@ size_t xk_panel_bytes(uint32_t format, size_t columns);
 /// Weights per block of the format, and its bytes; 0 for an unknown format.
 size_t xk_block_elements(uint32_t format);
 size_t xk_block_bytes(uint32_t format);
+
+/// Whether int8 products can take the format's weights, and whether its quants are signed bytes (else nibbles).
+int xk_has_int8(uint32_t format);
+int xk_has_signed_quants(uint32_t format);
 
 /// Repacks `rows` (1…16) rows of the file, `columns` weights each, into one panel. Missing rows become zeros.
 void xk_pack(uint32_t format, const uint8_t *rows_of_file, size_t rows, size_t columns, uint8_t *panel);

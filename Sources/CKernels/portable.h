@@ -1,0 +1,10 @@
+// The entries of the portable table that have files of their own.
+#pragma once
+#include "CKernels.h"
+
+void xk_portable_quantize(const float *x, size_t count, xk_int8_block *out);
+void xk_portable_unpack_int8(uint32_t format, const uint8_t *panel, size_t first, size_t count, xk_int8_tile *tile);
+void xk_portable_int8_tile_product(const xk_int8_block *const *x, size_t rows, const xk_int8_tile *tile, int is_signed,
+                                   size_t count, float *sums, size_t stride, int add);
+void xk_portable_int8_vector_product(uint32_t format, const xk_int8_block *x, const uint8_t *panel, size_t panels,
+                                     size_t columns, float *out);

@@ -1,0 +1,97 @@
+import Kernels
+import TestSupport
+import Testing
+
+struct Int8ProductTests {
+  typealias Fixture = MatrixProductTests.Fixture
+  static let formats: [TensorFormat] = [.q4_0, .q4_1, .q8_0]
+  /// More than one stretch of a tile.
+  static let columns = 1056
+
+  @Test(arguments: formats)
+  func `A product adds each block's integers exactly and the blocks in order, on every instruction set`(
+    format: TensorFormat
+  ) {
+    let fixture = Fixture(format, rows: 67, columns: Self.columns, activations: .int8)
+    var random = SplitMix64(seed: 14)
+    let x = random.floats(3 * Self.columns)
+    let rows = (0..<3).map { x[$0 * Self.columns..<($0 + 1) * Self.columns] }
+    let expected = rows.map { referenceInt8Product($0, fixture.bytes, format: format, rows: fixture.rows) }
+    for instructions in InstructionSet.available {
+      let together = fixture.multiply(x, instructions)
+      expectSameBits(together, Array(expected.joined()), "\(instructions.name), three rows")
+      let alone = fixture.multiply(Array(rows[0]), instructions)
+      expectSameBits(alone, expected[0], "\(instructions.name), one row")
+    }
+  }
+
+  @Test(arguments: formats)
+  func `A row alone has the same bits as in any batch, on one or two threads`(format: TensorFormat) {
+    let fixture = Fixture(format, rows: 200, columns: Self.columns, activations: .int8)
+    var random = SplitMix64(seed: 15)
+    let x = random.floats(110 * Self.columns)
+    let alone = (0..<110).map {
+      fixture.multiply(Array(x[$0 * Self.columns..<($0 + 1) * Self.columns]))
+    }
+    for batch in [2, 3, 4, 5, 6, 7, 13, 32, 110] {
+      for threads in [MatrixProductTests.single, MatrixProductTests.threads] {
+        let out = fixture.multiply(Array(x[((110 - batch) * Self.columns)...]), on: threads)
+        expectSameBits(out, Array(alone[(110 - batch)...].joined()), "batch of \(batch)")
+      }
+    }
+  }
+
+  @Test(arguments: formats, InstructionSet.available)
+  func `The greatest integers do not overflow`(format: TensorFormat, instructions: InstructionSet) {
+    let scale: [UInt8] = [0, 0x3c]  // 1
+    let zero: [UInt8] = format == .q4_1 ? [0, 0] : []
+    for quants: UInt8 in [0xff, 0x80, 0x7f, 0] {
+      let block = scale + zero + [UInt8](repeating: quants, count: format == .q8_0 ? 32 : 16)
+      let matrix = PackedMatrix(
+        packing: block, format: format, rows: 1, columns: 32, activations: .int8, threads: MatrixProductTests.single)
+      for sign: Float in [1, -1] {
+        let x = [Float](repeating: sign * 127, count: 32)
+        var out: Float = 0
+        matrix.multiply(
+          x, rows: 1, into: &out, quantized: QuantizedRows(), threads: MatrixProductTests.single, on: instructions)
+        #expect(out == referenceInt8Product(x, block, format: format, rows: 1)[0])
+      }
+    }
+  }
+
+  @Test(arguments: InstructionSet.available)
+  func `Blocks of zeros and of next to nothing are zeros`(instructions: InstructionSet) {
+    let fixture = Fixture(.q4_1, rows: 16, columns: 64, activations: .int8)
+    let x = [Float](repeating: 0, count: 32) + [Float](repeating: 1e-40, count: 32)
+    #expect(fixture.multiply(x, instructions).allSatisfy { $0 == 0 })
+  }
+
+  @Test func `Formats without int8 products are multiplied in float32`() {
+    for format in TensorFormat.allCases where !Self.formats.contains(format) {
+      let columns = MatrixProductTests.columns(format)
+      let asked = Fixture(format, rows: 33, columns: columns, activations: .int8)
+      #expect(asked.matrix.activations == .float32)
+      var random = SplitMix64(seed: 16)
+      let x = random.floats(2 * columns)
+      let plain = Fixture(format, rows: 33, columns: columns)
+      expectSameBits(asked.multiply(x), plain.multiply(x), "\(format)")
+    }
+  }
+
+  @Test func `Matrices of several formats in one region give what each gives alone`() {
+    let fixtures = [(TensorFormat.q4_1, 64), (.f16, 17), (.q8_0, 40)].map {
+      Fixture($0.0, rows: $0.1, columns: 96, activations: .int8)
+    }
+    var random = SplitMix64(seed: 17)
+    let x = random.floats(5 * 96)
+    let outs = fixtures.map { UnsafeMutablePointer<Float>.allocate(capacity: 5 * $0.rows) }
+    defer { outs.forEach { $0.deallocate() } }
+    multiply(
+      x, rows: 5, by: zip(fixtures.map(\.matrix), outs).map { ($0, $1) }, quantized: QuantizedRows(),
+      threads: MatrixProductTests.threads)
+    for (fixture, out) in zip(fixtures, outs) {
+      let together = Array(UnsafeBufferPointer(start: out, count: 5 * fixture.rows))
+      expectSameBits(together, fixture.multiply(x))
+    }
+  }
+}
