@@ -172,7 +172,8 @@ private func unseen(_ tokens: Int) -> PromptSize {
     try await Deployment.run(
       decoders: [.answers, .answers],
       configure: {
-        $0.disaggregation = .tokens(100)
+        // Up to a block, or 128 tokens, counts as new even if it is not.
+        $0.disaggregation = .tokens(150)
         $0.decodePolicy = .prefixAware
       }
     ) { deployment in

@@ -9,8 +9,8 @@ private func blocks(_ text: String, seed: UInt64 = 0) -> PromptBlocks {
 
 @Suite struct PromptBlocksTests {
   @Test func `Equal prefixes have equal hashes as far as they go, and no further`() {
-    let stem = String(repeating: "The same words. ", count: 48)
-    let (one, two) = (blocks(stem + "And then this."), blocks(stem + String(repeating: "!", count: 256)))
+    let stem = String(repeating: "The same words. ", count: 96)
+    let (one, two) = (blocks(stem + "And then this."), blocks(stem + String(repeating: "!", count: 512)))
     #expect(one.hashes.count == 3 && two.hashes.count == 4)
     #expect(one.hashes == Array(two.hashes.prefix(3)))
     let other = blocks("t" + stem.dropFirst())
@@ -39,7 +39,7 @@ private func blocks(_ text: String, seed: UInt64 = 0) -> PromptBlocks {
     ])
   func `What decides the KV is in the hash, and nothing else`(first: String, second: String, isSame: Bool) throws {
     let rules = ShapeRules(session: nil, prompt: true)
-    let text = String(repeating: "p", count: 300)
+    let text = String(repeating: "p", count: 600)
     let shapes = try [first, second].map { body in
       let body = try ClientBody(ByteBuffer(string: body.replacing("P", with: text)))
       return RequestShape(sequence: 0, body: body, headers: [:], looksAt: rules)

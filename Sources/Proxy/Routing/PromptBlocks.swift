@@ -1,8 +1,8 @@
 /// A prompt as far as routing looks at it: the bytes of its JSON text, in blocks. No tokenizer is asked.
 package struct PromptBlocks: Sendable, Equatable {
-  package static let bytesPerBlock = 256
+  package static let bytesPerBlock = 512
   /// What lies behind the first 128 KiB of a prompt is not looked at.
-  package static let mostBlocks = 512
+  package static let mostBlocks = 256
   package static let none = PromptBlocks()
 
   /// Of the whole blocks, in order. A block's hash covers all blocks before it, so that equal hashes mean equal prefixes.

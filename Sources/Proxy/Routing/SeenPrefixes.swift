@@ -2,21 +2,26 @@
 /// before it. Beyond `capacity` the block that was longest out of use leaves. A block is never used without those before
 /// it, so a leaf leaves before its stem, and what is known of a prompt is always a prefix.
 package struct SeenPrefixes: Sendable {
-  /// 16,384 blocks are 4 MiB of text, about a million tokens: the KV memory of a large worker.
-  package static let usualCapacity = 16_384
+  /// A block with its neighbours, which are named by place; -1 is nobody.
+  private struct Entry {
+    var hash: UInt64
+    var nextInBucket: Int32 = -1
+    /// In a list of all blocks by their last use.
+    var newer: Int32 = -1
+    var older: Int32 = -1
+  }
+
+  /// 8,192 blocks are 4 MiB of text, about a million tokens: the KV memory of a large worker.
+  package static let usualCapacity = 8_192
   private let capacity: Int
-  /// A hash table of places: the first of each bucket, and by place the next in its bucket; -1 ends it. (The keys are
-  /// hashes already; a `Dictionary`, which hashes them again, took twice as long.)
+  /// A hash table of their own: the first place of each bucket. (The keys are hashes already; a `Dictionary`, which hashes
+  /// them again, and whose values lie elsewhere, takes several times as long.)
   private var buckets: [Int32]
-  private var nextInBucket: [Int32] = []
-  /// Keeps a client from writing prompts that all fall into one bucket.
-  private let secret: UInt64
-  /// By place: the block, and its neighbours in a list from the newest to the oldest; -1 ends it.
-  private var hashes: [UInt64] = []
-  private var newer: [Int32] = []
-  private var older: [Int32] = []
+  private var entries: [Entry] = []
   private var newest: Int32 = -1
   private var oldest: Int32 = -1
+  /// Keeps a client from writing prompts that all fall into one bucket.
+  private let secret: UInt64
 
   /// - Parameter capacity: In blocks, at least 1.
   package init(capacity: Int = SeenPrefixes.usualCapacity, secret: UInt64 = .random(in: .min ... .max)) {
@@ -26,7 +31,7 @@ package struct SeenPrefixes: Sendable {
     buckets = Array(repeating: -1, count: 1 << (Int.bitWidth - (capacity - 1).leadingZeroBitCount))
   }
 
-  package var count: Int { hashes.count }
+  package var count: Int { entries.count }
 
   /// How many blocks, from the first on, are known.
   package func length(of blocks: [UInt64]) -> Int {
@@ -54,48 +59,46 @@ package struct SeenPrefixes: Sendable {
 
   private func place(of hash: UInt64) -> Int32? {
     var place = buckets[bucket(of: hash)]
-    while place >= 0, hashes[Int(place)] != hash { place = nextInBucket[Int(place)] }
+    while place >= 0, entries[Int(place)].hash != hash { place = entries[Int(place)].nextInBucket }
     return place < 0 ? nil : place
   }
 
   private mutating func freePlace(for hash: UInt64) -> Int32 {
+    let bucket = bucket(of: hash)
     let place: Int32
-    if hashes.count < capacity {
-      place = Int32(hashes.count)
-      hashes.append(hash)
-      nextInBucket.append(-1)
-      newer.append(-1)
-      older.append(-1)
+    if entries.count < capacity {
+      place = Int32(entries.count)
+      entries.append(Entry(hash: hash))
     } else {
       place = oldest
       removeFromBucket(place)
       unlink(place)
-      hashes[Int(place)] = hash
+      entries[Int(place)].hash = hash
     }
-    let bucket = bucket(of: hash)
-    nextInBucket[Int(place)] = buckets[bucket]
+    entries[Int(place)].nextInBucket = buckets[bucket]
     buckets[bucket] = place
     return place
   }
 
   private mutating func removeFromBucket(_ place: Int32) {
-    let bucket = bucket(of: hashes[Int(place)])
-    guard buckets[bucket] != place else { return buckets[bucket] = nextInBucket[Int(place)] }
+    let bucket = bucket(of: entries[Int(place)].hash)
+    let next = entries[Int(place)].nextInBucket
+    guard buckets[bucket] != place else { return buckets[bucket] = next }
     var before = buckets[bucket]
-    while nextInBucket[Int(before)] != place { before = nextInBucket[Int(before)] }
-    nextInBucket[Int(before)] = nextInBucket[Int(place)]
+    while entries[Int(before)].nextInBucket != place { before = entries[Int(before)].nextInBucket }
+    entries[Int(before)].nextInBucket = next
   }
 
   private mutating func unlink(_ place: Int32) {
-    let (next, previous) = (newer[Int(place)], older[Int(place)])
-    if next >= 0 { older[Int(next)] = previous } else { newest = previous }
-    if previous >= 0 { newer[Int(previous)] = next } else { oldest = next }
+    let (newer, older) = (entries[Int(place)].newer, entries[Int(place)].older)
+    if newer >= 0 { entries[Int(newer)].older = older } else { newest = older }
+    if older >= 0 { entries[Int(older)].newer = newer } else { oldest = newer }
   }
 
   private mutating func linkAsNewest(_ place: Int32) {
-    newer[Int(place)] = -1
-    older[Int(place)] = newest
-    if newest >= 0 { newer[Int(newest)] = place } else { oldest = place }
+    entries[Int(place)].newer = -1
+    entries[Int(place)].older = newest
+    if newest >= 0 { entries[Int(newest)].newer = place } else { oldest = place }
     newest = place
   }
 }
