@@ -46,9 +46,9 @@ extension ProxyContext {
     disaggregation.prefillLegTook(seconds, plan.size)
   }
 
-  /// A decode leg's first token came this long after the leg's start.
+  /// A decode leg's first token came this long after the leg's start. Where there is no choice, nothing is learned.
   func decodeLegTook(_ seconds: Double, on worker: Worker, of plan: RoutePlan, withHandoff: Bool) {
-    guard worker.role == .decode, worker.index == plan.decoder else { return }
+    guard worker.role == .decode, worker.index == plan.decoder, plan.handoff?.decodersCanPrefill == true else { return }
     disaggregation.decodeLegTook(seconds, plan.size, withHandoff: withHandoff)
   }
 
