@@ -8,8 +8,8 @@ import ModelStore
 struct BenchCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "bench",
-    abstract: "Measure the engine.",
-    subcommands: [Engine.self])
+    abstract: "Measure a server, or the engine.",
+    subcommands: [Serve.self, Trace.self, Engine.self])
 
   /// `xpyd bench engine`: prefill and decode beside this machine's limits.
   struct Engine: ParsableCommand {

@@ -12,6 +12,7 @@ struct XPYD: AsyncParsableCommand {
 
   static func main() async {
     StopOnEndOfInput.watchIfAsked()
+    UnsupportedFlags.refuseIfBench(CommandLine.arguments)
     await main(nil)
   }
 }

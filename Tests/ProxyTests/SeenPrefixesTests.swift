@@ -20,8 +20,7 @@ private func blocks(_ text: String, seed: UInt64 = 0) -> PromptBlocks {
 
   @Test(
     arguments: [
-      ("\"abcdefgh\"", 3), ("[1, 20, 300]", 3), ("[ 1]", 1), ("[1,2,3,4,5,6,7,8,9,10,11]", 11),
-      ("[44,172,\u{AC},,,,,,,,]", 11), ("[\"a, b\"]", 2), ("[{\"role\":\"user\"}]", 5), ("", 0),
+      ("\"abcdefgh\"", 3), ("[1, 20, 300]", 3), ("[ 1]", 1), ("[\"a, b\"]", 2), ("[{\"role\":\"user\"}]", 5), ("", 0),
     ])
   func `Tokens are counted where they are ids, and estimated where they are text`(text: String, tokens: Int) {
     #expect(blocks(text).tokens == tokens)

@@ -91,7 +91,7 @@ extension ServerTiming {
 }
 
 extension BodyValue {
-  var doubleValue: Double? {
+  package var doubleValue: Double? {
     switch self {
     case .number(let number): number
     case .integer(let integer): Double(integer)
@@ -100,7 +100,7 @@ extension BodyValue {
   }
 
   /// A whole number, also if it is written as `3.0`.
-  var intValue: Int? {
+  package var intValue: Int? {
     switch self {
     case .integer(let integer): Int(exactly: integer)
     case .number(let number): Int(exactly: number)

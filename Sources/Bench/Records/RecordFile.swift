@@ -1,9 +1,9 @@
 import Foundation
 import ServingAPI
 
-/// A raw file that is being written: a header, then a line for each request as it ends. Lines are gathered for a moment,
-/// so that a run of thousands of requests a second does not write as often; `flush` and `close` write what is gathered.
-/// Belongs to the task that makes it.
+/// A raw file that is being written: a header, then a line for each request as it ends. Lines are gathered for a
+/// moment, so that a run of thousands of requests a second does not write as often; `flush` and `close` write what is
+/// gathered. Belongs to the task that makes it.
 package final class RecordFileWriter {
   private static let mostGathered = 64 * 1024
   private let file: FileHandle

@@ -1,7 +1,7 @@
 import Foundation
 
-/// Mean, median, spread and percentiles of one latency, in milliseconds; all 0 if there was none, as numpy's of an empty
-/// list are in vLLM.
+/// Mean, median, spread and percentiles of one latency, in milliseconds; all 0 if there was none, as numpy's of an
+/// empty list are in vLLM.
 package struct LatencySummary: Sendable, Equatable {
   package struct Percentile: Sendable, Equatable {
     /// From 0 to 100.

@@ -1,5 +1,5 @@
-/// How often each duration of whole microseconds came: exact for what is measured in them, and as small as the values are
-/// few, where an hour's inter-token latencies would fill the memory.
+/// How often each duration of whole microseconds came: exact for what is measured in them, and as small as the values
+/// are few, where an hour's inter-token latencies would fill the memory.
 package struct MicrosecondCounts: Sendable, Equatable {
   private var counts: [Int: Int] = [:]
   package private(set) var count = 0

@@ -37,21 +37,7 @@ package struct PromptBlocks: Sendable, Equatable {
     let first = text.dropFirst().first { $0 > UInt8(ascii: " ") }
     guard text.first == UInt8(ascii: "["), let first, (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(first)
     else { return (text.count + 3) / 4 }
-    return commas(in: text) + 1
-  }
-
-  /// Eight bytes at a time: a prompt of ids has thousands.
-  private static func commas(in text: UnsafeRawBufferPointer) -> Int {
-    let (ones, lows): (UInt64, UInt64) = (0x0101_0101_0101_0101, 0x7F7F_7F7F_7F7F_7F7F)
-    var (count, offset) = (0, 0)
-    while offset + 8 <= text.count {
-      let word = text.loadUnaligned(fromByteOffset: offset, as: UInt64.self) ^ (ones &* UInt64(UInt8(ascii: ",")))
-      // The top bit of a byte is set unless the byte is a comma.
-      let others = ((word & lows) &+ lows) | word
-      count += 8 - (others & ~lows).nonzeroBitCount
-      offset += 8
-    }
-    return text[offset...].reduce(count) { $1 == UInt8(ascii: ",") ? $0 + 1 : $0 }
+    return text.reduce(1) { $1 == UInt8(ascii: ",") ? $0 + 1 : $0 }
   }
 
   /// How many tokens lie behind the first `seenBytes` bytes; of a prompt at least one, which is always computed anew.
