@@ -4,6 +4,7 @@ import Logging
 import NIOCore
 import NIOPosix
 import Proxy
+import Synchronization
 import Testing
 
 @Suite struct HandoffEvidenceTests {
@@ -45,11 +46,22 @@ import Testing
   }
 }
 
-/// Answers every path that it has a page for, and 404 to the rest.
-private struct Pages: HTTPResponder {
-  var pages: [String: String] = [:]
+/// Answers every path that it has a page for, and 404 to the rest, but 503 to its first requests.
+private final class Pages: HTTPResponder {
+  private let pages: [String: String]
+  private let refusals: Mutex<Int>
+
+  init(_ pages: [String: String], refusals: Int) {
+    self.pages = pages
+    self.refusals = Mutex(refusals)
+  }
 
   func respond(to request: HTTPRequest, writer: HTTPResponseWriter) {
+    let isReady = refusals.withLock { refusals in
+      refusals -= 1
+      return refusals < 0
+    }
+    guard isReady else { return writer.send(.serviceUnavailable) }
     guard let page = pages[request.path] else { return writer.send(.notFound) }
     writer.send(.ok, body: ByteBuffer(string: page))
   }
@@ -67,7 +79,7 @@ private struct Pages: HTTPResponder {
         ["/get_server_info": #"{"disaggregation_mode":"null"}"#], "none"
       ),
     ] as [([String: String], [String: String], String)])
-  func `Auto uses what the workers tell`(
+  func `Auto uses what the workers tell as soon as they are ready`(
     prefiller: [String: String], decoder: [String: String], handoff: String
   ) async throws {
     var logger = Logger(label: "test")
@@ -75,10 +87,10 @@ private struct Pages: HTTPResponder {
     let servers = [
       try await HTTPServer.start(
         host: "127.0.0.1", port: 0, group: .singletonMultiThreadedEventLoopGroup, logger: logger,
-        responder: Pages(pages: prefiller)),
+        responder: Pages(prefiller, refusals: 3)),
       try await HTTPServer.start(
         host: "127.0.0.1", port: 0, group: .singletonMultiThreadedEventLoopGroup, logger: logger,
-        responder: Pages(pages: decoder)),
+        responder: Pages(decoder, refusals: 0)),
     ]
     let addresses = servers.map { WorkerAddress(host: "127.0.0.1", port: $0.port) }
     try await Deployment.run(configure: {

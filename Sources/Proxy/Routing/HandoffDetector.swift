@@ -38,11 +38,11 @@ final class HandoffDetector: @unchecked Sendable {
     let timeout = loop.context.configuration.healthCheck.timeout
     SingleAnswer.get(page.path, from: worker, over: loop, within: timeout) { [self] result in
       switch result {
-      case .success(let answer):
+      case .success(let answer) where answer.status < 500:
         let finding = (200..<300).contains(answer.status) ? page.judge(answer.body) : nil
         if let finding { heard(finding, from: worker) } else { ask(worker, for: pages.dropFirst()) }
-      // It is asked again at the next interval.
-      case .failure: asking.remove(ObjectIdentifier(worker))
+      // It is not ready: it is asked again at the next interval.
+      case .success, .failure: asking.remove(ObjectIdentifier(worker))
       }
     }
   }
