@@ -164,6 +164,12 @@ final class HTTPConnection: ChannelInboundHandler {
 
   // MARK: Responses
 
+  /// As a log names it.
+  private(set) lazy var client: String = {
+    guard let address = context?.remoteAddress, let host = address.ipAddress else { return "-" }
+    return "\(host):\(address.port ?? 0)"
+  }()
+
   var isWritable: Bool { context?.channel.isWritable ?? true }
 
   func append(_ write: (inout ByteBuffer) -> Void) {

@@ -29,8 +29,27 @@ package final class HTTPResponseWriter: @unchecked Sendable {
   private var connection: HTTPConnection?
   private var state = State.awaitingHead
   private var goneHandlers: [@Sendable () -> Void] = []
+  private var endHandler: ((Summary) -> Void)?
+  private var fields: HTTPHeaders = [:]
+  private var summary = Summary()
   private var writableHandler: (@Sendable () -> Void)?
   private var writableWaiters: [CheckedContinuation<Void, any Error>] = []
+
+  /// What became of a response.
+  package struct Summary: Sendable, Equatable {
+    /// nil if the client left before there was a response.
+    package fileprivate(set) var status: Int?
+    /// Of the body.
+    package fileprivate(set) var bytes = 0
+    /// Whether all of it was handed to the system.
+    package fileprivate(set) var isWhole = false
+
+    package init(status: Int? = nil, bytes: Int = 0, isWhole: Bool = false) {
+      self.status = status
+      self.bytes = bytes
+      self.isWhole = isWhole
+    }
+  }
 
   init(connection: HTTPConnection, request: HTTPRequest, eventLoop: any EventLoop) {
     self.connection = connection
@@ -93,6 +112,21 @@ package final class HTTPResponseWriter: @unchecked Sendable {
 
   // MARK: On the event loop only
 
+  /// `body` runs once, after the response's last byte or the client's leaving; at once if that has already happened.
+  /// One handler; the last set stays.
+  package func onEnd(_ body: @escaping (Summary) -> Void) {
+    switch state {
+    case .awaitingHead, .streaming: endHandler = body
+    case .done, .gone: body(summary)
+    }
+  }
+
+  /// Fields for whatever response there will be; they stand in place of a response's own of the same name.
+  package func add(fields: HTTPHeaders) { self.fields.add(contentsOf: fields) }
+
+  /// Address and port of the client, as `127.0.0.1:50000`; made once for each connection.
+  package var client: String { connection?.client ?? "-" }
+
   /// Whether the send buffer is below its high-water mark.
   package var isWritable: Bool { connection?.isWritable ?? true }
 
@@ -112,9 +146,11 @@ package final class HTTPResponseWriter: @unchecked Sendable {
     state = .gone
     let handlers = goneHandlers
     let waiters = writableWaiters
+    let ended = endHandler
     release()
     for waiter in waiters { waiter.resume(throwing: HTTPClientGone()) }
     for handler in handlers { handler() }
+    ended?(summary)
   }
 
   private func sendOnLoop(_ status: HTTPResponseStatus, _ headers: HTTPHeaders, _ body: ByteBuffer) {
@@ -142,6 +178,9 @@ package final class HTTPResponseWriter: @unchecked Sendable {
     }
     if connection.isDraining { keepAlive = false }
     state = .streaming(framing)
+    summary.status = Int(status.code)
+    var headers = headers
+    for (name, value) in fields { headers.replaceOrAdd(name: name, value: value) }
     connection.append { out in
       out.writeResponseHead(status, headers)
       if case .chunked = framing { out.writeStaticString("transfer-encoding: chunked\r\n") }
@@ -156,6 +195,7 @@ package final class HTTPResponseWriter: @unchecked Sendable {
 
   private func writeOnLoop(_ bytes: ByteBuffer) {
     guard case .streaming(let framing) = state, let connection, bytes.readableBytes > 0 else { return }
+    summary.bytes += bytes.readableBytes
     switch framing {
     case .noBody: break
     case .untilClose: connection.append(bytes)
@@ -182,12 +222,16 @@ package final class HTTPResponseWriter: @unchecked Sendable {
     case .length, .noBody, .untilClose: break
     }
     state = .done
+    summary.isWhole = true
     self.connection = nil
+    let ended = endHandler
     release()
+    ended?(summary)
     connection.responseEnded(keepAlive: keepAlive)
   }
 
   private func release() {
+    endHandler = nil
     goneHandlers = []
     writableWaiters = []
     writableHandler = nil

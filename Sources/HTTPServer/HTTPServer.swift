@@ -16,11 +16,11 @@ package final class HTTPServer: Sendable {
     self.registry = registry
   }
 
-  /// - Parameter host: `localhost` means 127.0.0.1.
+  /// - Parameters: host: `localhost` means 127.0.0.1. tls: nil: plain HTTP.
   /// - Throws: `HTTPServerError` if the address cannot be listened on.
   package static func start(
-    host: String, port: Int, group: any EventLoopGroup, limits: HTTPLimits = HTTPLimits(), logger: Logger,
-    responder: any HTTPResponder
+    host: String, port: Int, group: any EventLoopGroup, limits: HTTPLimits = HTTPLimits(),
+    tls: TLSFiles? = nil, logger: Logger, responder: any HTTPResponder
   ) async throws -> HTTPServer {
     let registry = ConnectionRegistry()
     let bootstrap = ServerBootstrap(group: group)
@@ -30,6 +30,7 @@ package final class HTTPServer: Sendable {
       .childChannelInitializer { channel in
         channel.eventLoop.makeCompletedFuture {
           registry.add(channel)
+          if let tls { try channel.pipeline.syncOperations.addHandler(tls.newHandler()) }
           let connection = HTTPConnection(limits: limits, responder: responder)
           try channel.pipeline.syncOperations.addHandler(connection)
         }

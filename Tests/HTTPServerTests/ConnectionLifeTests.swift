@@ -48,6 +48,36 @@ private let lastRequest = "GET /a HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r
     }
   }
 
+  @Test func `A refusal reaches a client that is still sending its body`() async throws {
+    var limits = HTTPLimits()
+    limits.bodyBytes = 1000
+    try await withServer(Recorder(), limits: limits) { server in
+      let client = try await RawClient.connect(server.port)
+      client.send("POST /a HTTP/1.1\r\nHost: h\r\nContent-Length: 4000000\r\n\r\n")
+      for _ in 0..<4 { client.send([UInt8](repeating: 0x20, count: 1_000_000)) }
+      let answer = await client.receive { $0.contains("}}") }
+      #expect(answer.hasPrefix("HTTP/1.1 413 ") && answer.hasSuffix("}}"))
+    }
+  }
+
+  @Test func `What became of a response is told once, whole or broken off`() async throws {
+    let streamer = Streamer(first: ByteBuffer(string: "first"))
+    try await withServer(streamer) { server in
+      for isWhole in [true, false] {
+        let client = try await RawClient.connect(server.port)
+        client.send(request)
+        let count = streamer.writers.entries.count + 1
+        await streamer.writers.wait(for: count)
+        let writer = streamer.writers.entries[count - 1]
+        let ends = Log<HTTPResponseWriter.Summary>()
+        try await writer.eventLoop.submit { writer.onEnd { ends.add($0) } }.get()
+        if isWhole { writer.end() } else { client.close() }
+        await ends.wait(for: 1)
+        #expect(ends.entries == [.init(status: 200, bytes: 5, isWhole: isWhole)])
+      }
+    }
+  }
+
   @Test func `A client that stays after the last response is cut off`() async throws {
     var limits = HTTPLimits()
     limits.lingerTime = .milliseconds(20)

@@ -16,12 +16,13 @@ final class Recorder: HTTPResponder {
 }
 
 func withServer(
-  _ responder: any HTTPResponder, limits: HTTPLimits = HTTPLimits(), _ body: (HTTPServer) async throws -> Void
+  _ responder: any HTTPResponder, limits: HTTPLimits = HTTPLimits(), tls: TLSFiles? = nil,
+  _ body: (HTTPServer) async throws -> Void
 ) async throws {
   var logger = Logger(label: "test")
   logger.logLevel = .error
   let server = try await HTTPServer.start(
-    host: "127.0.0.1", port: 0, group: .singletonMultiThreadedEventLoopGroup, limits: limits, logger: logger,
+    host: "127.0.0.1", port: 0, group: .singletonMultiThreadedEventLoopGroup, limits: limits, tls: tls, logger: logger,
     responder: responder)
   do { try await body(server) } catch {
     await server.shutdown(grace: .zero)

@@ -12,12 +12,18 @@ package final class RawClient: Sendable {
     self.channel = channel
   }
 
-  package static func connect(_ port: Int, receiveBuffer: Int? = nil) async throws -> RawClient {
+  /// - Parameter prepare: Puts handlers between the client and the wire.
+  package static func connect(
+    _ port: Int, receiveBuffer: Int? = nil, prepare: @escaping @Sendable (any Channel) throws -> Void = { _ in }
+  ) async throws -> RawClient {
     let inbox = Inbox()
     var bootstrap = ClientBootstrap(group: .singletonMultiThreadedEventLoopGroup)
       .channelOption(.tcpOption(.tcp_nodelay), value: 1)
       .channelInitializer { channel in
-        channel.eventLoop.makeCompletedFuture { try channel.pipeline.syncOperations.addHandler(inbox) }
+        channel.eventLoop.makeCompletedFuture {
+          try prepare(channel)
+          try channel.pipeline.syncOperations.addHandler(inbox)
+        }
       }
     if let receiveBuffer {
       bootstrap = bootstrap.channelOption(.socketOption(.so_rcvbuf), value: .init(receiveBuffer))
