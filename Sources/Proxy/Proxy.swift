@@ -12,40 +12,44 @@ package final class Proxy: Sendable {
   private let checker: HealthChecker
   /// nil if there is nothing to find out.
   private let detector: HandoffDetector?
-  private let reporter: Task<Void, Never>
+  private let context: ProxyContext
+  private let tasks: [Task<Void, Never>]
 
   private init(
     server: HTTPServer, group: MultiThreadedEventLoopGroup, loops: [ProxyLoop], checker: HealthChecker,
-    detector: HandoffDetector?, reporter: Task<Void, Never>
+    detector: HandoffDetector?, context: ProxyContext
   ) {
     self.server = server
     self.group = group
     self.loops = loops
     self.checker = checker
     self.detector = detector
-    self.reporter = reporter
+    self.context = context
+    tasks = [Self.report(context), Self.watchFiles(context)]
     port = server.port
   }
 
-  /// - Throws: `HTTPServerError` if the address cannot be listened on.
+  /// - Parameter logLevel: The logger's, if it can be changed.
+  /// - Throws: `HTTPServerError` if the address cannot be listened on; what is wrong with a file that is named.
   package static func start(
-    _ configuration: ProxyConfiguration, logger: Logger = Logger(label: "xpyd.proxy")
+    _ configuration: ProxyConfiguration, logger: Logger = Logger(label: "xpyd.proxy"),
+    logLevel: AdjustableLogLevel? = nil
   ) async throws -> Proxy {
+    let context = try ProxyContext(configuration, logger: logger, logLevel: logLevel)
     let group = MultiThreadedEventLoopGroup(numberOfThreads: max(1, configuration.threads))
-    let context = ProxyContext(configuration, logger: logger)
     let loops = group.makeIterator().map { ProxyLoop(eventLoop: $0, context: context) }
     var limits = HTTPLimits()
     limits.bodyBytes = configuration.maxBodyBytes
     do {
       let server = try await HTTPServer.start(
-        host: configuration.host, port: configuration.port, group: group, limits: limits, logger: logger,
-        responder: ProxyResponder(context: context, loops: loops))
+        host: configuration.host, port: configuration.port, group: group, limits: limits, tls: context.tls,
+        logger: logger, responder: ProxyResponder(context: context, loops: loops))
       let checker = HealthChecker(loop: loops[0])
       checker.start()
       let detector = context.handoffChoice.isToBeDetected ? HandoffDetector(loop: loops[0]) : nil
       detector?.start()
       return Proxy(
-        server: server, group: group, loops: loops, checker: checker, detector: detector, reporter: report(context))
+        server: server, group: group, loops: loops, checker: checker, detector: detector, context: context)
     } catch {
       try? await group.shutdownGracefully()
       throw error
@@ -54,12 +58,19 @@ package final class Proxy: Sendable {
 
   /// Lets running requests finish for at most `grace`; then closes what is left.
   package func shutdown(grace: Duration) async {
-    reporter.cancel()
+    for task in tasks { task.cancel() }
     checker.stop()
     detector?.stop()
     await server.shutdown(grace: grace)
     for loop in loops { try? await loop.eventLoop.submit { loop.stop() }.get() }
+    await context.accessLog?.stop()
     try? await group.shutdownGracefully()
+  }
+
+  private static func watchFiles(_ context: ProxyContext) -> Task<Void, Never> {
+    Task {
+      while (try? await Task.sleep(for: context.configuration.fileInterval)) != nil { context.refreshFiles() }
+    }
   }
 
   private static func report(_ context: ProxyContext) -> Task<Void, Never> {
@@ -67,6 +78,18 @@ package final class Proxy: Sendable {
       while (try? await Task.sleep(for: context.configuration.statisticsInterval)) != nil {
         if let report = context.statistics.reportIfNew() { context.configuration.statisticsSink(report.text) }
       }
+    }
+  }
+}
+
+extension ProxyContext {
+  /// Reads keys and certificate again if their files changed; what was read last stays if they are wrong.
+  fileprivate func refreshFiles() {
+    do {
+      if try clientKeys.refresh() { logger.notice("Client keys were read again") }
+      if try tls?.refresh() == true { logger.notice("TLS certificate was read again") }
+    } catch {
+      logger.error("A file cannot be used; what was read before stays", metadata: ["error": "\(error)"])
     }
   }
 }

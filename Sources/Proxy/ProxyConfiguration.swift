@@ -1,3 +1,4 @@
+import HTTPServer
 import Logging
 import NIOCore
 
@@ -29,8 +30,17 @@ package struct ProxyConfiguration: Sendable {
   /// Before a prefill leg is tried elsewhere.
   package var backoff = Backoff()
   package var maxBodyBytes = 32 * 1024 * 1024
-  /// Keys of clients; empty lets everybody in.
+  /// Keys of clients; empty lets everybody in, if there is no file of keys either.
   package var clientKeys: [String] = []
+  /// More keys of clients, one a line, read again when the file changes.
+  package var clientKeyFile: String?
+  package var tls: (certificate: String, key: String)?
+  package var cors = CORSPolicy()
+  package var admission = AdmissionLimits()
+  /// nil: no line for each request.
+  package var accessLog: AccessLogSettings?
+  /// How often the files of keys and certificates are looked at.
+  package var fileInterval = Duration.seconds(5)
   /// Sent to the workers in place of the client's `Authorization`, which is passed on if this is nil.
   package var workerKey: String?
   /// What `/version` tells.

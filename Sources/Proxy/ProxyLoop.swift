@@ -1,3 +1,4 @@
+import HTTPServer
 import Logging
 import NIOCore
 
@@ -12,21 +13,37 @@ final class ProxyContext: Sendable {
   /// Whether there are requests that may take both legs or one.
   let decidesWay: Bool
   let metrics: ProxyMetrics
+  let requestMetrics: RequestMetrics
+  let admission: Admission
+  let clientKeys: ClientKeys
+  let tls: TLSFiles?
+  let accessLog: AccessLog?
+  /// nil if the level cannot be changed.
+  let logLevel: AdjustableLogLevel?
   let statistics: TTFTStatistics
   let rotation = Rotation()
   /// Random, so that no two proxies, nor two lives of one, give out the same request ids.
   private let requestIDPrefix = String(UInt64.random(in: .min ... .max) | 1 << 63, radix: 16)
   let logger: Logger
 
-  init(_ configuration: ProxyConfiguration, logger: Logger) {
+  /// - Throws: `APIKeyFileError`, `TLSFilesError` or `AccessLogError`.
+  init(_ configuration: ProxyConfiguration, logger: Logger, logLevel: AdjustableLogLevel?) throws {
     self.configuration = configuration
     self.logger = logger
+    self.logLevel = logLevel
+    clientKeys = try ClientKeys(configuration.clientKeys, file: configuration.clientKeyFile)
+    tls = try configuration.tls.map { try TLSFiles(certificate: $0.certificate, key: $0.key) }
+    accessLog = try configuration.accessLog.map { try AccessLog($0) }
     (prefillers, decoders) = configuration.makePools()
     shapeRules = configuration.shapeRules
     handoffChoice = HandoffChoice(configuration)
     metrics = ProxyMetrics(prefillers: prefillers.workers, decoders: decoders.workers)
     disaggregation = Disaggregation(configuration.disaggregation, registry: metrics.registry)
     decidesWay = configuration.disaggregation != .tokens(0) || prefillers.hasTwins
+    requestMetrics = RequestMetrics(
+      metrics.registry, prefillers: prefillers.workers, decoders: decoders.workers)
+    admission = Admission(configuration.admission, metrics: requestMetrics)
+    admission.show(in: metrics.registry)
     statistics = TTFTStatistics(prefillers: prefillers.workers.count)
   }
 
@@ -50,6 +67,7 @@ final class ProxyContext: Sendable {
     guard (change.before == nil) != (change.after == nil) else { return }
     let metadata: Logger.Metadata = ["worker": "\(worker.name)", "address": "\(worker.address)"]
     if let fault = change.after {
+      requestMetrics.ejected(worker)
       (worker.role == .prefill ? prefillers : decoders).forgetPrompts(of: worker)
       logger.warning("Worker is down", metadata: metadata.merging(["fault": "\(fault)"]) { $1 })
     } else {
@@ -98,6 +116,7 @@ final class ProxyLoop: @unchecked Sendable {
     let now = NIODeadline.now()
     for exchange in Array(exchanges.values) { exchange.checkDeadline(now: now) }
     pool.sweep(now: now)
+    context.admission.expire(now: now)
     guard exchanges.isEmpty, pool.isEmpty else { return }
     ticker?.cancel()
     ticker = nil

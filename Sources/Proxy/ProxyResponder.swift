@@ -3,30 +3,34 @@ import NIOCore
 import NIOHTTP1
 import ServingAPI
 
-/// Routes a client's request: to a `RequestExchange`, or to what the proxy answers itself.
+/// Routes a client's request: to a worker by way of a `RequestExchange`, or to what the proxy answers itself.
 final class ProxyResponder: HTTPResponder {
   private let context: ProxyContext
-  private let apiKeys: APIKeys
   private let loops: [ObjectIdentifier: ProxyLoop]
 
   init(context: ProxyContext, loops: [ProxyLoop]) {
     self.context = context
-    apiKeys = APIKeys(context.configuration.clientKeys)
     self.loops = Dictionary(uniqueKeysWithValues: loops.map { (ObjectIdentifier($0.eventLoop), $0) })
   }
 
   func respond(to request: HTTPRequest, writer: HTTPResponseWriter) {
     guard let loop = loops[ObjectIdentifier(writer.eventLoop)] else { return writer.send(.internalError()) }
-    guard let endpoint = Endpoint(path: request.path) else { return writer.send(.unknownPath(request.path)) }
-    let isAllowed = request.method.rawValue == endpoint.method || (endpoint.method == "GET" && request.method == .HEAD)
-    guard isAllowed else { return writer.send(.methodNotAllowed(endpoint.method)) }
-    guard !endpoint.needsKey || apiKeys.accept(authorization: request.headers.first(name: "authorization")) else {
-      return writer.send(.unauthorized)
+    let endpoint = Endpoint(path: request.path)
+    let visit = Visit(request, endpoint: endpoint, writer: writer, loop: loop)
+    if endpoint?.isLogged ?? true { visit.logAtEnd() }
+    if let origin = request.headers.first(name: "origin") {
+      if let preflight = context.configuration.cors.preflight(request) { return answer(preflight, writer) }
+      writer.add(fields: context.configuration.cors.answerFields(origin: origin))
     }
+    guard let endpoint else { return writer.send(.unknownPath(request.path)) }
+    guard endpoint.methods.contains(request.method == .HEAD ? "GET" : request.method.rawValue) else {
+      return writer.send(.methodNotAllowed(endpoint.methods))
+    }
+    guard !endpoint.needsKey || context.clientKeys.accept(request.headers) else { return writer.send(.unauthorized) }
     switch endpoint {
-    case .completions, .chat: generate(request, endpoint, writer, loop)
-    case .tokenize, .detokenize:
-      RequestExchange(request, endpoint: endpoint, body: nil, writer: writer, loop: loop).start()
+    case .completions, .chat: generate(visit)
+    case .tokenize, .detokenize, .embeddings, .responses, .messages, .score, .rerank, .pooling, .classify:
+      visit.admit(body: nil)
     case .models: ModelList.gather(for: request, writer: writer, loop: loop)
     case .health: writer.send(.ok)
     case .ready: ready(writer)
@@ -35,17 +39,16 @@ final class ProxyResponder: HTTPResponder {
         .ok, headers: ["content-type": MediaTypes.metrics], body: ByteBuffer(string: context.metrics.registry.render()))
     case .stats: writer.send(.ok, context.statsPage)
     case .version: writer.send(.ok, ["version": .string(context.configuration.version)])
+    case .load: writer.send(.ok, context.loadPage)
+    case .logLevel: logLevel(request, writer)
     }
   }
 
-  private func generate(
-    _ request: HTTPRequest, _ endpoint: Endpoint, _ writer: HTTPResponseWriter, _ loop: ProxyLoop
-  ) {
+  private func generate(_ visit: Visit) {
     do {
-      let body = try ClientBody(request.body)
-      RequestExchange(request, endpoint: endpoint, body: body, writer: writer, loop: loop).start()
+      visit.admit(body: try ClientBody(visit.request.body))
     } catch {
-      writer.send(.badRequest("\(error)"))
+      visit.writer.send(.badRequest("\(error)"))
     }
   }
 
@@ -53,6 +56,24 @@ final class ProxyResponder: HTTPResponder {
     let missing = context.missingRoles
     if missing.isEmpty { return writer.send(.ok) }
     writer.send(.overloaded("No \(missing.joined(separator: " and no ")) is up.", retryAfter: 1))
+  }
+
+  private func answer(_ preflight: CORSPolicy.Preflight, _ writer: HTTPResponseWriter) {
+    switch preflight {
+    case .allowed(let fields): writer.send(.ok, headers: fields, body: ByteBuffer(string: "OK"))
+    case .refused(let what): writer.send(.badRequest("Pages of this origin may not do this: \(what)."))
+    }
+  }
+
+  /// GET tells the level, PUT with its name as body sets it.
+  private func logLevel(_ request: HTTPRequest, _ writer: HTTPResponseWriter) {
+    guard let level = context.logLevel else {
+      return writer.send(.unknownPath(request.path))
+    }
+    if request.method == .PUT, !level.set(String(buffer: request.body).filter { !$0.isWhitespace && $0 != "\"" }) {
+      return writer.send(.badRequest("The level is trace, debug, info, notice, warning, error or critical."))
+    }
+    writer.send(.ok, ["level": .string(level.current.rawValue)])
   }
 }
 

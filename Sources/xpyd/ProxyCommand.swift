@@ -22,6 +22,8 @@ struct ProxyCommand: AsyncParsableCommand {
 
   @OptionGroup(title: "Workers") var workers: WorkerOptions
   @OptionGroup(title: "Routing") var routing: RoutingOptions
+  @OptionGroup(title: "Edge") var edge: EdgeOptions
+  @OptionGroup(title: "Admission") var admission: AdmissionOptions
   @OptionGroup(title: "Deadlines, in seconds") var deadlines: DeadlineOptions
 
   @Option(
@@ -37,16 +39,10 @@ struct ProxyCommand: AsyncParsableCommand {
   @Option(help: ArgumentHelp("How often the TTFT block is written if there were requests.", valueName: "seconds"))
   var statsInterval = 5.0
 
-  @Option(help: ArgumentHelp("Largest request body.", valueName: "bytes"))
-  var maxBodySize = 32 * 1024 * 1024
-
-  @Option(parsing: .upToNextOption, help: ArgumentHelp("Key that clients must send.", valueName: "key"))
-  var apiKey: [String] = []
-
   @Option(help: ArgumentHelp("Key for the workers, in place of the client's.", valueName: "key"))
   var workerApiKey: String?
 
-  @Option(help: "trace, debug, info, notice, warning, error or critical.")
+  @Option(help: "trace, debug, info, notice, warning, error or critical; PUT /log-level changes it.")
   var logLevel = Logger.Level.info
 
   @Option(help: ArgumentHelp("How long running requests may take to end on SIGTERM.", valueName: "seconds"))
@@ -61,7 +57,6 @@ struct ProxyCommand: AsyncParsableCommand {
     guard handoff != .sglang || workers.numBoth == 0 else {
       throw ValidationError("--num-both must be 0 under --handoff sglang: SGLang's workers have one role each.")
     }
-    guard maxBodySize > 0 else { throw ValidationError("--max-body-size must be at least 1, not \(maxBodySize).") }
     try DeadlineOptions.check([("--stats-interval", statsInterval)])
     if workerApiKey.map(Self.isHeaderValue) == false {
       throw ValidationError("--worker-api-key must be printable ASCII without spaces.")
@@ -69,9 +64,9 @@ struct ProxyCommand: AsyncParsableCommand {
   }
 
   func run() async throws {
-    var logger = Logger(label: "xpyd.proxy")
-    logger.logLevel = logLevel
-    let proxy = try await Proxy.start(try configuration(), logger: logger)
+    let level = AdjustableLogLevel(logLevel)
+    let logger = level.logger(label: "xpyd.proxy")
+    let proxy = try await Proxy.start(try configuration(), logger: logger, logLevel: level)
     for await signal in await UnixSignalsSequence(trapping: .sigterm, .sigint) {
       logger.info("Stopping", metadata: ["signal": "\(signal)", "grace": "\(grace) s"])
       break
@@ -97,8 +92,8 @@ struct ProxyCommand: AsyncParsableCommand {
       print(block, terminator: "")
       fflush(nil)
     }
-    configuration.maxBodyBytes = maxBodySize
-    configuration.clientKeys = apiKey
+    edge.apply(to: &configuration)
+    admission.apply(to: &configuration)
     configuration.workerKey = workerApiKey
     configuration.version = Version.text
     return configuration

@@ -153,7 +153,8 @@ struct Deployment: Sendable {
   /// - Parameters prefillers, decoders: nil stands for a worker that refuses connections.
   static func run(
     prefillers: [MockWorker.Script?] = [.answers], decoders: [MockWorker.Script?] = [.answers],
-    configure: (inout ProxyConfiguration) -> Void = { _ in }, _ body: (Deployment) async throws -> Void
+    logLevel: AdjustableLogLevel? = nil, configure: (inout ProxyConfiguration) -> Void = { _ in },
+    _ body: (Deployment) async throws -> Void
   ) async throws {
     var servers: [HTTPServer] = []
     var refusing: [RefusingPort] = []
@@ -187,7 +188,7 @@ struct Deployment: Sendable {
     // Health checks do not come between the scripted faults.
     configuration.healthCheck.interval = .seconds(3600)
     configure(&configuration)
-    let proxy = try await Proxy.start(configuration, logger: logger)
+    let proxy = try await Proxy.start(configuration, logger: logger, logLevel: logLevel)
     let outcome: Result<Void, any Error>
     do {
       let deployment = Deployment(

@@ -61,9 +61,7 @@ extension RequestExchange: UpstreamLegDelegate {
     guard leg === self.leg else { return }
     switch answer.state {
     case .awaitingHead, .judging: failLeg(leg, .closed)
-    case .holding(let head, let body):
-      if leg.worker.role == .decode { answeredBy = leg.worker.index }
-      legAnswered(leg, head, body)
+    case .holding(let head, let body): legAnswered(leg, head, body)
     case .relayingEvents(let gate):
       if migration?.isCutOff == true { return failLeg(leg, .closed) }
       if gate.held.readableBytes > 0 { writer.write(gate.held) }
@@ -98,7 +96,6 @@ extension RequestExchange: UpstreamLegDelegate {
   }
 
   private func begin(_ leg: UpstreamLeg, _ head: UpstreamHead) {
-    if leg.worker.role == .decode { answeredBy = leg.worker.index }
     let isFirst = !machine.hasRelayed
     relayBegins(leg)
     guard isFirst else { return }
@@ -114,6 +111,7 @@ extension RequestExchange: UpstreamLegDelegate {
 
   /// The worker is read no faster than the client reads.
   private func relay(_ bytes: ByteBuffer, _ leg: UpstreamLeg) {
+    if bytes.readableBytes > 0 { sight.partCame() }
     writer.write(bytes)
     if writer.isWritable {
       wait(context.configuration.deadlines.idle, .idle)

@@ -4,12 +4,21 @@ enum Endpoint: String, CaseIterable {
   case chat
   case tokenize
   case detokenize
+  case embeddings
+  case responses
+  case messages
+  case score
+  case rerank
+  case pooling
+  case classify
   case models
   case health
   case ready
   case metrics
   case stats
   case version
+  case load
+  case logLevel
 
   init?(path: String) {
     switch path {
@@ -17,34 +26,59 @@ enum Endpoint: String, CaseIterable {
     case "/v1/chat/completions": self = .chat
     case "/tokenize": self = .tokenize
     case "/detokenize": self = .detokenize
+    case "/v1/embeddings": self = .embeddings
+    case "/v1/responses": self = .responses
+    case "/v1/messages": self = .messages
+    case "/score", "/v1/score": self = .score
+    case "/rerank", "/v1/rerank", "/v2/rerank": self = .rerank
+    case "/pooling": self = .pooling
+    case "/classify": self = .classify
     case "/v1/models": self = .models
     case "/health", "/ping": self = .health
     case "/ready": self = .ready
     case "/metrics": self = .metrics
     case "/stats": self = .stats
     case "/version": self = .version
+    case "/load": self = .load
+    case "/log-level": self = .logLevel
     default: return nil
     }
   }
 
   /// HEAD is allowed where GET is.
-  var method: String {
+  var methods: [String] {
+    if isRelayed { return ["POST"] }
+    return self == .logLevel ? ["GET", "PUT"] : ["GET"]
+  }
+
+  /// What a worker is asked with.
+  var method: String { methods[0] }
+
+  /// Whether tokens are computed, so that the first one is worth a time.
+  var generates: Bool {
     switch self {
-    case .completions, .chat, .tokenize, .detokenize: "POST"
-    case .models, .health, .ready, .metrics, .stats, .version: "GET"
+    case .completions, .chat, .responses, .messages: true
+    default: false
     }
   }
 
   /// Who watches the proxy has no client's key.
-  var needsKey: Bool {
+  var needsKey: Bool { isRelayed || self == .models || self == .logLevel }
+
+  /// Whether its requests stand in the access log: not those of who watches the proxy.
+  var isLogged: Bool { needsKey }
+
+  /// Whether a request reaches a worker, by way of a `RequestExchange`.
+  var isRelayed: Bool {
     switch self {
-    case .completions, .chat, .tokenize, .detokenize, .models: true
-    case .health, .ready, .metrics, .stats, .version: false
+    case .completions, .chat, .tokenize, .detokenize, .embeddings, .responses, .messages, .score, .rerank, .pooling,
+      .classify:
+      true
+    case .models, .health, .ready, .metrics, .stats, .version, .load, .logLevel: false
     }
   }
 
-  /// Endpoints that reach a worker once, by way of a `RequestExchange`.
-  static let relayed: [Endpoint] = [.completions, .chat, .tokenize, .detokenize]
+  static let relayed = allCases.filter(\.isRelayed)
 }
 
 /// How a relayed request ended; a closed set.

@@ -11,14 +11,15 @@ enum ForwardedHeaders {
     "transfer-encoding", "upgrade",
   ]
   /// Ours to say: the body is framed anew, may not come back compressed (we look at it), and carries our request id.
+  /// Whom a browser may show an answer to is the proxy's matter: a worker is not told of the origin.
   private static let replacedInRequest: Set<String> = [
-    "host", "content-length", "expect", "accept-encoding", "x-request-id",
+    "host", "content-length", "expect", "accept-encoding", "x-request-id", "origin", RequestSight.headerName,
   ]
   private static let replacedInResponse: Set<String> = ["content-length", "x-request-id"]
 
   /// The lines of a request's head after the request line, without host and length, which differ between its legs.
   static func requestLines(_ headers: HTTPHeaders, requestID: String, workerKey: String?) -> ByteBuffer {
-    var lines = ByteBuffer()
+    var lines = ByteBufferAllocator().buffer(capacity: 512)
     let named = namedInConnection(headers)
     for (name, value) in headers {
       let lowercased = name.lowercased()
@@ -26,14 +27,15 @@ enum ForwardedHeaders {
         continue
       }
       if lowercased == "authorization", workerKey != nil { continue }
-      lines.writeString("\(name): \(value)\r\n")
+      lines.writeField(name, value)
     }
-    if let workerKey { lines.writeString("authorization: Bearer \(workerKey)\r\n") }
-    lines.writeString("x-request-id: \(requestID)\r\n")
+    if let workerKey { lines.writeField("authorization", "Bearer \(workerKey)") }
+    lines.writeField("x-request-id", requestID)
     return lines
   }
 
-  static func response(_ headers: HTTPHeaders, requestID: String) -> HTTPHeaders {
+  /// - Parameter timing: The request's timeline, if the client asked for it.
+  static func response(_ headers: HTTPHeaders, requestID: String, timing: String? = nil) -> HTTPHeaders {
     let named = namedInConnection(headers)
     var kept: [(String, String)] = []
     for (name, value) in headers {
@@ -44,6 +46,7 @@ enum ForwardedHeaders {
       kept.append((name, value))
     }
     kept.append(("x-request-id", requestID))
+    if let timing { kept.append((RequestSight.headerName, timing)) }
     return HTTPHeaders(kept)
   }
 
@@ -59,5 +62,14 @@ enum ForwardedHeaders {
 
   private static func namedInConnection(_ headers: HTTPHeaders) -> [String] {
     headers[canonicalForm: "connection"].map { $0.lowercased() }.filter { $0 != "close" && $0 != "keep-alive" }
+  }
+}
+
+extension ByteBuffer {
+  fileprivate mutating func writeField(_ name: String, _ value: String) {
+    writeString(name)
+    writeStaticString(": ")
+    writeString(value)
+    writeStaticString("\r\n")
   }
 }

@@ -44,7 +44,28 @@ extension APIError {
     APIError(status: 404, type: "NotFoundError", message: "There is nothing at this path.", param: path)
   }
 
-  static func methodNotAllowed(_ allowed: String) -> APIError {
-    APIError(status: 405, type: "MethodNotAllowedError", message: "This path answers to \(allowed) only.")
+  static func methodNotAllowed(_ allowed: [String]) -> APIError {
+    APIError(
+      status: 405, type: "MethodNotAllowedError",
+      message: "This path answers to \(allowed.joined(separator: " and ")) only.")
+  }
+
+  /// The client's own fault is 429, the fleet's 503.
+  static func rejected(_ reason: Rejection, retryAfter: Int) -> APIError {
+    switch reason {
+    case .quota:
+      APIError(
+        status: 429, type: "TooManyRequestsError",
+        message: "This client has as many requests as it may have. Try again when one of them has ended.",
+        retryAfter: retryAfter)
+    case .queueFull, .displaced:
+      .overloaded("Too many requests wait. Try again later, or add workers.", retryAfter: retryAfter)
+    case .queueBytes:
+      .overloaded("The requests that wait are too large together. Try again later.", retryAfter: retryAfter)
+    case .queueTime:
+      .overloaded("The request's turn did not come in time. Try again later, or add workers.", retryAfter: retryAfter)
+    case .tooLate:
+      .overloaded("The first token would come later than is asked for. Try again later.", retryAfter: retryAfter)
+    }
   }
 }

@@ -20,6 +20,7 @@ final class RequestExchange: @unchecked Sendable {
   let requestID: String
   let received: NIODeadline
   let isStreamed: Bool
+  let sight: RequestSight
   let headerLines: ByteBuffer
   private let shape: RequestShape
   let plan: RoutePlan
@@ -48,17 +49,19 @@ final class RequestExchange: @unchecked Sendable {
   var migration: StreamMigration?
   /// The client has the head of an event stream.
   var hasBegunEvents = false
-  /// The decoder that answered.
-  var answeredBy: Int?
   /// The prefiller that the request's prefill ran on.
   private(set) var prefiller: Worker?
 
   /// - Parameter body: nil for an endpoint whose body goes on untouched.
-  init(_ request: HTTPRequest, endpoint: Endpoint, body: ClientBody?, writer: HTTPResponseWriter, loop: ProxyLoop) {
+  init(
+    _ request: HTTPRequest, endpoint: Endpoint, body: ClientBody?, writer: HTTPResponseWriter, loop: ProxyLoop,
+    sight: RequestSight
+  ) {
     let configuration = loop.context.configuration
     self.loop = loop
     self.endpoint = endpoint
     self.writer = writer
+    self.sight = sight
     received = request.received
     let shape = RequestShape(
       sequence: loop.context.rotation.next(), body: body, headers: request.headers, looksAt: loop.context.shapeRules)
@@ -93,6 +96,7 @@ final class RequestExchange: @unchecked Sendable {
 
   func start() {
     loop.add(self)
+    sight.decided(plan.decision)
     writer.onClientGone { self.clientLeft() }
     perform(machine.start())
   }
@@ -155,13 +159,14 @@ final class RequestExchange: @unchecked Sendable {
     self.prefiller = prefiller
     let companion = makeLeg(on: prefiller, handoff.prefillBody(of: body, pair: pair))
     self.companion = companion
+    sight.legStarted(on: prefiller)
     run(.answer, on: decoder, decode)
     companion.start()
   }
 
   private func withoutWorker() {
     switch machine.state {
-    case .prefilling, .answeringOnPrefiller: context.metrics.fellBack(.noPrefiller)
+    case .prefilling, .answeringOnPrefiller: sight.fellBack(.noPrefiller)
     default: break
     }
     perform(machine.noWorker())
@@ -170,7 +175,7 @@ final class RequestExchange: @unchecked Sendable {
   /// A fleet in trouble gets few retries, none of them at once; the request then goes to a decoder alone.
   private func retry(attempt: Int, _ body: @escaping () -> Void) {
     guard loop.retries.begin(activeRequests: loop.activeRequests) else {
-      context.metrics.fellBack(.retryBudget)
+      sight.fellBack(.retryBudget)
       return perform(machine.noWorker())
     }
     holdsRetry = true
@@ -194,6 +199,7 @@ final class RequestExchange: @unchecked Sendable {
     answer = AnswerRelay()
     legKind = kind
     legStarted = .now()
+    sight.legStarted(on: worker)
     if worker.role == .prefill { prefiller = worker }
     let deadlines = context.configuration.deadlines
     if kind == .prefill {
@@ -223,7 +229,10 @@ final class RequestExchange: @unchecked Sendable {
   func companionEnded(_ fault: LegFault?) {
     guard let ended = companion else { return }
     companion = nil
-    guard let fault else { return context.change(ended.worker) { $0.legAnswered(ended.epoch) } }
+    guard let fault else {
+      sight.prefilled(isFirstToken: false)
+      return context.change(ended.worker) { $0.legAnswered(ended.epoch) }
+    }
     ended.cancel()
     context.book(fault, of: ended)
     guard machine.state == .bothLegs else { return }
@@ -276,9 +285,10 @@ final class RequestExchange: @unchecked Sendable {
     endRetry()
     lastFailed = leg.worker
     lastFault = fault
+    sight.legFailed(on: leg.worker, afterFirstToken: machine.hasRelayed)
     let isHandoffsFault = machine.state == .decoding(withHandoff: true) && fault.blamesHandoff
     if isHandoffsFault {
-      context.metrics.fellBack(.handoffFailed)
+      sight.fellBack(.handoffFailed)
       suspect = prefiller
     }
     // A decoder that says that it could not use a handoff has not failed yet; one that says nothing has.
@@ -287,7 +297,7 @@ final class RequestExchange: @unchecked Sendable {
     log(.notice, "Leg failed", ["worker": "\(leg.worker.name)", "error.type": "\(fault.label)"])
     let action = machine.failed(fault, on: leg.worker.index)
     if case .decode(false, _, _) = action {
-      if leg.worker.role == .prefill { context.metrics.fellBack(.prefillFailed) }
+      if leg.worker.role == .prefill { sight.fellBack(.prefillFailed) }
       releaseHandoff()
     }
     perform(action)
@@ -307,23 +317,23 @@ final class RequestExchange: @unchecked Sendable {
     // The answer, or a refusal that is the client's fault and would be the same everywhere.
     if legKind == .answer, isGood {
       handoffWasUsed()
-      booked(firstToken: !isStreamed && prefiller === leg.worker)
+      if leg.worker.role == .prefill { sight.sawFirstToken() }
     }
     companion?.cancel()
     companion = nil
     machine.ended()
-    writer.send(head.status, headers: ForwardedHeaders.response(head.headers, requestID: requestID), body: body)
     finish((200..<400).contains(status) ? .ok : .refused)
+    let headers = ForwardedHeaders.response(head.headers, requestID: requestID, timing: sight.timing)
+    writer.send(head.status, headers: headers, body: body)
   }
 
   private func prefilled(_ leg: UpstreamLeg, _ head: UpstreamHead, _ body: ByteBuffer) {
-    context.metrics.prefillLeg[leg.worker.index].observe(seconds(since: legStarted))
     if !machine.hasRelayed { context.prefillLegTook(seconds(since: legStarted), on: leg.worker, of: plan) }
-    if !isStreamed { booked(firstToken: true) }
+    sight.prefilled(isFirstToken: !isStreamed)
     if let pair, let client = asked.followedBody ?? asked.body {
       handoffBody = plan.handoff?.decodeBody(of: client, pair: pair, prefillAnswer: body)
     }
-    if handoffBody == nil { context.metrics.fellBack(.noHandoff) }
+    if handoffBody == nil { sight.fellBack(.noHandoff) }
     published = PublishedHandoff(head, body, on: leg.worker)
     perform(machine.prefilled(withHandoff: handoffBody != nil))
   }
@@ -340,7 +350,6 @@ final class RequestExchange: @unchecked Sendable {
     handoffWasUsed()
     machine.relayed()
     endRetry()
-    if isStreamed, isFirst { booked(firstToken: true) }
   }
 
   /// A decoder answers: its handoff is pulled, or the one before, that it did not get, was at fault.
@@ -351,32 +360,25 @@ final class RequestExchange: @unchecked Sendable {
     published = nil
   }
 
-  /// Books the time from the client's request to the first token that the proxy saw: of a stream the first event, else
-  /// the prefiller's answer, which holds the first token.
-  private func booked(firstToken: Bool) {
-    guard firstToken, let prefiller else { return }
-    let ttft = seconds(since: received)
-    context.metrics.timeToFirstToken[prefiller.index].observe(ttft)
-    context.statistics.add(ttft, prefiller: prefiller.index)
-  }
-
   // MARK: Ends
 
   func relayEnded() {
     cancelLegs()
     machine.ended()
-    writer.end()
     finish(.ok)
+    if hasBegunEvents, let comment = sight.timingComment { writer.write(comment) }
+    writer.end()
   }
 
   private func answerError(_ error: APIError) {
     releaseHandoff()
-    writer.send(error, requestID: requestID)
     finish(.failed)
+    writer.send(error, requestID: requestID)
   }
 
   private func breakStream(_ fault: LegFault) {
     releaseHandoff()
+    finish(.broken)
     if hasBegunEvents, let lastFailed {
       let error = APIError.brokenStream(fault, on: lastFailed)
       writer.write(ByteBuffer(bytes: ServerSentEvents.frame(error.body)))
@@ -384,7 +386,6 @@ final class RequestExchange: @unchecked Sendable {
     } else {
       writer.abort()
     }
-    finish(.broken)
   }
 
   /// Also called when a broken answer's connection is cut, which is no doing of the client's.
@@ -400,7 +401,7 @@ final class RequestExchange: @unchecked Sendable {
     endRetry()
     loop.remove(self)
     context.metrics.finished(endpoint, outcome)
-    if outcome == .ok, let index = answeredBy { context.metrics.endToEnd[index].observe(seconds(since: received)) }
+    sight.ended(outcome)
     log(.debug, "Request finished", ["outcome": "\(outcome.rawValue)", "endpoint": "\(endpoint.rawValue)"])
   }
 

@@ -10,26 +10,12 @@ final class ProxyMetrics: Sendable {
   }
 
   let registry = PrometheusRegistry()
-  /// By prefiller.
-  let timeToFirstToken: [Histogram]
-  let prefillLeg: [Histogram]
-  /// By decoder.
-  let endToEnd: [Histogram]
   private let requests: [Endpoint: [Outcome: Counter]]
   private let legFailures: [WorkerRole: [String: Counter]]
   private let fallbacks: [Fallback: Counter]
   private let migrations: [Migration: Counter]
 
   init(prefillers: [Worker], decoders: [Worker]) {
-    timeToFirstToken = Self.histograms(
-      registry, "xpyd:proxy_time_to_first_token_seconds", "From the client's request to the first token, by prefiller.",
-      MetricBuckets.timeToFirstToken, prefillers)
-    prefillLeg = Self.histograms(
-      registry, "xpyd:proxy_prefill_leg_seconds", "Prefill legs that were answered.", MetricBuckets.timeToFirstToken,
-      prefillers)
-    endToEnd = Self.histograms(
-      registry, "xpyd:proxy_e2e_request_latency_seconds", "Requests answered in whole, by decoder.",
-      MetricBuckets.requestLatency, decoders)
     let registry = self.registry
     requests = Self.table(Endpoint.relayed) { endpoint in
       Self.table(Outcome.allCases) { outcome in
@@ -56,12 +42,6 @@ final class ProxyMetrics: Sendable {
         labels: [("outcome", outcome.rawValue)])
     }
     watch(prefillers + decoders)
-  }
-
-  private static func histograms(
-    _ registry: PrometheusRegistry, _ name: String, _ help: String, _ buckets: [Double], _ workers: [Worker]
-  ) -> [Histogram] {
-    workers.map { registry.histogram(name, help: help, buckets: buckets, labels: [("worker", $0.name)]) }
   }
 
   private func watch(_ workers: [Worker]) {

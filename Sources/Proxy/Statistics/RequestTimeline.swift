@@ -4,20 +4,6 @@ import NIOCore
 ///
 /// Instants are monotonic; nil is what has not happened. A leg that was run again has its last try's instants.
 package struct RequestTimeline: Sendable, Equatable {
-  /// Why there was to be no prefill leg; a closed set, for a metric's label.
-  package enum Skip: String, Sendable, CaseIterable {
-    /// Workers that do both are all there are.
-    case aggregated
-    /// Several sequences in one request, of which engines hand over one only.
-    case severalSequences = "several_sequences"
-    /// One token is wanted, which the prefiller answers alone.
-    case oneToken = "one_token"
-    /// The prompt is short enough for the decoder.
-    case short
-    /// A decoder has most of the prompt's KV.
-    case cached
-  }
-
   /// Why a decoder prefilled a request itself that a prefiller was to prefill; a closed set, for a metric's label.
   package enum Fallback: String, Sendable, CaseIterable {
     case noPrefiller = "no_prefiller"
@@ -50,7 +36,8 @@ package struct RequestTimeline: Sendable, Equatable {
   package var decoderReplacements = 0
   /// After it.
   package var migrations = 0
-  package var skip: Skip?
+  /// Whether there was to be a prefill leg; nil if there was no choice.
+  package var decision: DisaggregationDecision?
   package var fallback: Fallback?
 
   package init(received: NIODeadline) { self.received = received }

@@ -12,6 +12,7 @@ extension ProxyContext {
         "decode": .string(configuration.decodePolicy.rawValue),
       ],
       "disaggregation": disaggregation.page,
+      "admission": admissionPage,
       "requests": .object(Outcome.allCases) { ($0.rawValue, metrics.count($0)) },
       "fallbacks": .object(ProxyMetrics.Fallback.allCases) { ($0.rawValue, metrics.count($0)) },
       "leg_failures": [
@@ -21,6 +22,30 @@ extension ProxyContext {
       "prefillers": .array(zip(prefillers.workers, report.prefillers).map { Self.describe($0, $1) }),
       "decoders": .array(decoders.workers.map { Self.describe($0, nil) }),
     ]
+  }
+
+  private var admissionPage: BodyValue {
+    let (limits, now) = (admission.limits, admission.snapshot)
+    return [
+      "running": .integer(Int64(now.running)), "queued": .integer(Int64(now.queued)),
+      "queued_bytes": .integer(Int64(now.queuedBytes)),
+      "expected_ttft_ms": now.expectedTimeToFirstToken.map { .number($0 * 1000) } ?? .null,
+      "rejected": .object(requestMetrics.rejected) { ($0.reason.rawValue, $0.count) },
+      "limits": [
+        "concurrent_requests": .integer(Int64(limits.concurrent)),
+        "queued_requests": .integer(Int64(limits.queued)), "queued_bytes": .integer(Int64(limits.queuedBytes)),
+        "requests_per_client": limits.perClient.map { .integer(Int64($0)) } ?? .null,
+        "queue_seconds": .number(limits.queueTime / .seconds(1)),
+        "ttft_slo_ms": limits.timeToFirstToken.map { .number($0 / .milliseconds(1)) } ?? .null,
+        "body_bytes": .integer(Int64(configuration.maxBodyBytes)),
+      ],
+    ]
+  }
+
+  /// `/load`, as vLLM's: requests that are worked on or wait.
+  var loadPage: BodyValue {
+    let now = admission.snapshot
+    return ["server_load": .integer(Int64(now.running + now.queued))]
   }
 
   private static func describe(_ worker: Worker, _ ttft: TTFTReport.Summary?) -> BodyValue {
