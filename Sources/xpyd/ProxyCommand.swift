@@ -54,8 +54,8 @@ struct ProxyCommand: AsyncParsableCommand {
     guard (1...1024).contains(threads) else {
       throw ValidationError("--threads must be from 1 to 1024, not \(threads).")
     }
-    guard handoff != .sglang || workers.numBoth == 0 else {
-      throw ValidationError("--num-both must be 0 under --handoff sglang: SGLang's workers have one role each.")
+    guard try handoff != .sglang || workers.both().isEmpty else {
+      throw ValidationError("--both-port cannot be under --handoff sglang: SGLang's workers have one role each.")
     }
     try DeadlineOptions.check([("--stats-interval", statsInterval)])
     if workerApiKey.map(Self.isHeaderValue) == false {
@@ -115,13 +115,13 @@ struct WorkerOptions: ParsableArguments {
   @Option(help: ArgumentHelp("Ports of the decoders.", valueName: "list")) var decoderPort = "8200"
   @Option(help: "Number of decoders.") var numDecoders = 1
   @Option(help: ArgumentHelp("Hosts of workers that do both.", valueName: "list")) var bothHost = "localhost"
-  @Option(help: ArgumentHelp("Ports of workers that do both.", valueName: "list")) var bothPort = "8300"
-  @Option(help: "Number of workers that do both.") var numBoth = 0
+  @Option(help: ArgumentHelp("Ports of workers that do both.", valueName: "list")) var bothPort: String?
+  @Option(help: "Number of workers that do both (default: 1 if there is a port, else 0).") var numBoth: Int?
 
   func validate() throws {
     _ = try prefillers()
     guard try !(decoders() + both()).isEmpty else {
-      throw ValidationError("--num-decoders or --num-both must be at least 1.")
+      throw ValidationError("--num-decoders must be at least 1, or --both-port be given.")
     }
     _ = try bootstrapPorts()
   }
@@ -144,7 +144,13 @@ struct WorkerOptions: ParsableArguments {
 
   func decoders() throws -> [WorkerAddress] { try Self.pair(decoderHost, decoderPort, numDecoders, "decoder") }
 
-  func both() throws -> [WorkerAddress] { try Self.pair(bothHost, bothPort, numBoth, "both") }
+  func both() throws -> [WorkerAddress] {
+    guard let bothPort else {
+      guard numBoth ?? 0 == 0 else { throw ValidationError("--num-both is \(numBoth ?? 0): give --both-port, too.") }
+      return []
+    }
+    return try Self.pair(bothHost, bothPort, numBoth ?? 1, "both")
+  }
 
   private static func pair(_ hosts: String, _ ports: String, _ count: Int, _ role: String) throws -> [WorkerAddress] {
     let numbers = try numbers(ports, "--\(role)-port")
