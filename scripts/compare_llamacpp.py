@@ -62,7 +62,8 @@ def llama_bench(options, test, threads):
 
 def xpyd(options, test, threads):
     command = [options.xpyd, "bench", "engine", options.model, "--tests", test["name"], "--threads", threads]
-    report = output_of([str(part) for part in command + ["--repetitions", options.repetitions, "--output", "json"]])
+    command += ["--activations", options.activations, "--repetitions", options.repetitions, "--output", "json"]
+    report = output_of([str(part) for part in command])
     return report["rows"][0]["tokens_per_second"]
 
 
@@ -149,6 +150,7 @@ def main():
     parser.add_argument("--repetitions", type=positive, default=3, help="of each test in a round; their median counts")
     parser.add_argument("--threads", type=comma_list(positive), default=[2, 1])
     parser.add_argument("--tests", type=comma_list(parse_test), default=comma_list(parse_test)("pp512,tg64"))
+    parser.add_argument("--activations", choices=["float32", "int8"], default="float32", help="of xpyd; llama.cpp's are int8")
     parser.add_argument("--disturbance", type=fraction, default=0.1, help="what others may take of the machine, 0…1")
     parser.add_argument("--patience", type=positive, default=600, help="seconds in all for waiting and repeating")
     parser.add_argument("--xpyd", required=True, help=argparse.SUPPRESS)
@@ -170,8 +172,8 @@ def main():
                       f"xpyd {rates[xpyd]:.1f} tok/s", file=sys.stderr)
 
     now = datetime.datetime.now(datetime.timezone.utc)
-    print(f"{now:%Y-%m-%d %H:%M} UTC, {machine()}, {options.model.name}, {options.rounds} rounds of "
-          f"{options.repetitions}; other processes took up to {quiet.worst:.0%} of the machine")
+    print(f"{now:%Y-%m-%d %H:%M} UTC, {machine()}, {options.model.name}, xpyd with activations in "
+          f"{options.activations}, {options.rounds} rounds of {options.repetitions}; other processes took up to {quiet.worst:.0%} of the machine")
     print("Medians of the rounds with their range; the ratio of the medians with the range of the rounds' ratios.\n")
     for line in table(options, results):
         print(line)

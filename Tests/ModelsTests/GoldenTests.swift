@@ -28,9 +28,21 @@ import Testing
 
   @Test func `Perplexity is the reference's 18,3001 within half a percent`() throws {
     let run = try ModelRun(path: referenceModelPath(), blocks: 40)
-    let chunks = try Golden.perplexityChunks()
-    #expect(chunks.map(\.count) == Array(repeating: 512, count: 14))
-    let perplexity = perplexity(run, chunks[...])
+    var negativeLogLikelihood = 0.0
+    var predictions = 0
+    for chunk in try Golden.perplexityChunks() {
+      #expect(chunk.count == 512)
+      var sequences = [ModelRun.Sequence()]
+      _ = run.step([(0, Array(chunk[..<256]), .none)], on: &sequences)
+      let rows = run.step([(0, Array(chunk[256..<511]), .all)], on: &sequences)[0]
+      for (logits, next) in zip(rows, chunk[257...]) {
+        negativeLogLikelihood -= logLikelihood(of: next, logits)
+        predictions += 1
+      }
+      run.free(sequences)
+    }
+    let perplexity = exp(negativeLogLikelihood / Double(predictions))
+    #expect(predictions == 3570)
     #expect(abs(perplexity / 18.3001 - 1) < 0.005, "perplexity \(perplexity)")
   }
 
@@ -75,23 +87,9 @@ import Testing
     }
   }
 
-}
-
-/// Of each chunk's predictions of its positions 257...511.
-func perplexity(_ run: ModelRun, _ chunks: ArraySlice<[Int32]>) -> Double {
-  var negativeLogLikelihood = 0.0
-  for chunk in chunks {
-    var sequences = [ModelRun.Sequence()]
-    _ = run.step([(0, Array(chunk[..<256]), .none)], on: &sequences)
-    let rows = run.step([(0, Array(chunk[256..<511]), .all)], on: &sequences)[0]
-    for (logits, next) in zip(rows, chunk[257...]) { negativeLogLikelihood -= logLikelihood(of: next, logits) }
-    run.free(sequences)
+  private func logLikelihood(of token: Int32, _ logits: Logits) -> Double {
+    let top = Double(logits.max()!)
+    let sum = logits.reduce(0) { $0 + exp(Double($1) - top) }
+    return Double(logits[Int(token)]) - top - log(sum)
   }
-  return exp(negativeLogLikelihood / Double(chunks.count * 255))
-}
-
-private func logLikelihood(of token: Int32, _ logits: Logits) -> Double {
-  let top = Double(logits.max()!)
-  let sum = logits.reduce(0) { $0 + exp(Double($1) - top) }
-  return Double(logits[Int(token)]) - top - log(sum)
 }
