@@ -186,7 +186,8 @@ XK_AVX2_INLINE void row_by_panels(uint32_t format, const xk_int8_block *x, const
   for (size_t p = 0; p < panels; p++, out += XK_PANEL) {
     __m256 total[2] = {_mm256_setzero_ps(), _mm256_setzero_ps()};
     for (size_t b = 0; b < blocks; b++, block += bytes) {
-      for (size_t line = 0; line < bytes; line += 64) _mm_prefetch((const char *)block + prefetch_bytes + line, _MM_HINT_T0);
+      const char *ahead = (const char *)block + prefetch_bytes;
+      for (size_t line = 0; line < bytes; line += 64) _mm_prefetch(ahead + line, _MM_HINT_T0);
       UNROLL for (int half = 0; half < 2; half++) {
         __m256 d, m;
         block_scales(format, block, half, &d, &m);

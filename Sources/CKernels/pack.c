@@ -4,9 +4,8 @@
 // - F32, F16, BF16: `[k][16]`.
 // - Q4_0, Q4_1: `[d: 16 halves][m: 16 halves, Q4_1 only]`, then the nibbles as `[k / 8][16]` 32-bit words; word j of
 //   group g holds inputs 8g…8g+7 of output j, the lowest nibble first.
-// - Q8_0: `[d: 16 halves]`, then signed bytes as `[k / 4][16]` 32-bit words; of each eight inputs, the first word holds the
-//   even ones and the second the odd ones: so a word's bytes are four inputs of one output in both layouts, those that
-//   the nibbles' low halves and high halves give.
+// - Q8_0: `[d: 16 halves]`, then signed bytes as `[k / 4][16]` 32-bit words; of each eight inputs, the first word holds
+//   the even ones and the second the odd ones, as a word of nibbles gives them, masked and shifted.
 // - The others: the file's 16 blocks, one after the other.
 #include "CKernels.h"
 #include "int8.h"

@@ -97,7 +97,7 @@ extension KVTransferError: CustomStringConvertible {
     case .versionMismatch(let local, let remote, let peer):
       "We speak KV transfer versions \(local), \(peer) speaks \(remote). Run the same release of xpyd on both."
     case .modelMismatch(let local, let remote, let peer):
-      "Models differ: ours \(local), that of \(peer) \(remote). Start both workers with the same model file."
+      "Models differ: ours \(local), that of \(peer) \(remote). Start both with the same model file and --activations."
     case .tokenizerMismatch(let local, let remote, let peer):
       "Tokenizers differ: ours \(local), that of \(peer) \(remote). Start both workers with the same model file."
     case .layoutMismatch(let local, let remote, let peer):
