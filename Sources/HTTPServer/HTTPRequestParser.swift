@@ -3,8 +3,8 @@ import NIOHTTP1
 
 /// Takes requests out of a connection's bytes, strictly (RFC 9112): what two parsers could read differently is refused.
 /// A value without I/O; one per connection.
-struct HTTPRequestParser {
-  enum Event {
+package struct HTTPRequestParser {
+  package enum Event {
     /// The client waits for `100 Continue` before it sends the body.
     case awaitsContinue
     case request(HTTPRequest)
@@ -22,7 +22,7 @@ struct HTTPRequestParser {
   private var state = State.head(HTTPHeadScanner())
   private var received: NIODeadline?
 
-  init(limits: HTTPLimits) { self.limits = limits }
+  package init(limits: HTTPLimits) { self.limits = limits }
 
   var phase: Phase {
     switch state {
@@ -32,7 +32,7 @@ struct HTTPRequestParser {
   }
 
   /// - Returns: What is complete in `inbox`, whose bytes it consumes, or nil if more are needed.
-  mutating func next(_ inbox: inout ByteBuffer, now: NIODeadline) throws(HTTPProtocolError) -> Event? {
+  package mutating func next(_ inbox: inout ByteBuffer, now: NIODeadline) throws(HTTPProtocolError) -> Event? {
     switch state {
     case .head(let scanner): return try nextHead(&inbox, scanner, now: now)
     case .length(var request, let length):
