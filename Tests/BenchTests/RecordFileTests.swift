@@ -1,5 +1,6 @@
 import Bench
 import Foundation
+import ServingAPI
 import TestSupport
 import Testing
 
@@ -23,6 +24,15 @@ struct RecordFileTests {
     #expect(throws: RecordSyntaxError.self) { try RecordFile(path: cut.path).records() }
     let empty = TemporaryFile([])
     #expect(throws: RecordSyntaxError(line: 1, reason: "the file is empty")) { try RecordFile(path: empty.path) }
+  }
+
+  @Test(arguments: [
+    #""finished":1e300"#, #""finished":1,"chunk_times":[1,-1e9]"#, #""finished":1,"output_tokens":9223372036854775807"#,
+    #""finished":1,"prompt_tokens":-1"#,
+  ])
+  func `A record that no run can have made is refused`(fields: String) throws {
+    let json = try BodyParser.parse(Array(#"{"index":0,"scheduled":0,"outcome":"ok",\#(fields)}"#.utf8))
+    #expect(throws: RecordSyntaxError.self) { try RequestRecord(json, line: 2) }
   }
 
   static let header: RunHeader = {

@@ -65,6 +65,16 @@ extension RequestRecord {
     session = json["session"]?.stringValue
     isSlowReader = json["slow_reader"] == .bool(true)
     text = json["text"]?.stringValue
+    guard isPlausible else {
+      throw RecordSyntaxError(line: line, reason: "a time is beyond ten million seconds, or a count beyond a billion")
+    }
+  }
+
+  /// Whether bins, sums and conversions of its values stay within bounds, whoever wrote the file.
+  private var isPlausible: Bool {
+    let times = [scheduled, finished] + [heldUntil, started, firstToken].compactMap(\.self) + chunkTimes
+    return times.allSatisfy { abs($0) <= 1e7 }
+      && [index, promptTokens ?? 0, outputTokens ?? 0].allSatisfy { (0...1_000_000_000).contains($0) }
   }
 }
 
