@@ -10,22 +10,25 @@ package struct ComparisonRun: Sendable {
   /// Runs both sides of each round. A goes first in even rounds and B in odd ones, so that a machine that warms up or
   /// tires favours neither.
   ///
-  /// - Parameter measure: Runs the round's work against a side; the work of a round is the same for both.
+  /// - Parameter measure: Runs the round's work against a side; the work of a round is the same for both. nil if it was
+  ///   interrupted: then only the rounds before count.
   /// - Precondition: `rounds` is positive.
   package static func run(
     labelA: String, labelB: String, rounds: Int, onRun: (_ round: Int, Side, RunReport) -> Void = { _, _, _ in },
-    measure: (_ round: Int, Side) async throws -> RunReport
+    measure: (_ round: Int, Side) async throws -> RunReport?
   ) async throws -> ComparisonRun {
     precondition(rounds > 0)
     var reports: [Side: [RunReport]] = [:]
-    for round in 0..<rounds {
+    measuring: for round in 0..<rounds {
       for side in round % 2 == 0 ? [Side.a, .b] : [.b, .a] {
-        let report = try await measure(round, side)
+        guard let report = try await measure(round, side) else { break measuring }
         reports[side, default: []].append(report)
         onRun(round, side, report)
       }
     }
-    return ComparisonRun(labelA: labelA, labelB: labelB, a: reports[.a] ?? [], b: reports[.b] ?? [])
+    let (a, b) = (reports[.a] ?? [], reports[.b] ?? [])
+    let whole = min(a.count, b.count)
+    return ComparisonRun(labelA: labelA, labelB: labelB, a: Array(a.prefix(whole)), b: Array(b.prefix(whole)))
   }
 
   /// - Precondition: Both have as many rounds.

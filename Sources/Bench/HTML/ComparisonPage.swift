@@ -14,7 +14,7 @@ package struct ComparisonPage {
         """
         <h1>xpyd bench compare: \(comparison.labelA) and \(comparison.labelB)</h1>
         <p class="what">A: \(header.target) · B: \(run.b.first?.header.target ?? "") · \(header.workload) · \
-        \(header.traffic.words ?? "") · \(comparison.rounds.count) rounds</p>
+        \(header.traffic.words) · \(comparison.rounds.count) rounds</p>
         <ul class="findings">
         <li class="\(mood.rawValue)">\(comparison.verdict)</li>
         </ul>

@@ -52,6 +52,6 @@ package struct LoadCurves: Sendable {
 
   private func bin(_ time: Double) -> Int {
     let place = time / binWidth
-    return place >= Double(requests.count) ? requests.count - 1 : max(Int(place), 0)
+    return place >= Double(requests.count) ? requests.count - 1 : place > 0 ? Int(place) : 0
   }
 }

@@ -1,5 +1,5 @@
-/// A whole HTML document that needs nothing else: no network, no script. Its content security policy says so too, so that
-/// a browser would refuse what escaping might have missed.
+/// A whole HTML document that needs nothing else: no network, no script. Its content security policy says so too, so
+/// that a browser would refuse what escaping might have missed.
 struct Page {
   let title: String
   let body: [Markup]
@@ -30,8 +30,8 @@ struct Page {
     :root{--ground:#fff;--text:#1b1f24;--faint:#646c76;--rule:#e3e6ea;--panel:#f6f7f9;
     --a:#0068b5;--b:#c8500a;--wait:#8fb8de;--queue:#b9bec6;--prefill:#0068b5;--transfer:#e0a100;--stream:#1a9a74;
     --lag:#a8449c;--bad:#c62f2f;--good:#1a8a66;--warning:#a86f00}
-    @media(prefers-color-scheme:dark){:root{--ground:#14171b;--text:#e4e7eb;--faint:#9aa3ad;--rule:#2b3037;--panel:#1d2126;
-    --a:#5cb3f5;--b:#f2894a;--wait:#3c678e;--queue:#5a626d;--prefill:#4ba3ea;--transfer:#e8b730;--stream:#35bd92;
+    @media(prefers-color-scheme:dark){:root{--ground:#14171b;--text:#e4e7eb;--faint:#9aa3ad;--rule:#2b3037;
+    --panel:#1d2126;    --a:#5cb3f5;--b:#f2894a;--wait:#3c678e;--queue:#5a626d;--prefill:#4ba3ea;--transfer:#e8b730;--stream:#35bd92;
     --lag:#d884cc;--bad:#f06a6a;--good:#41c795;--warning:#e5b04a}}
     *{box-sizing:border-box}
     body{margin:0;background:var(--ground);color:var(--text);font:15px/1.5 system-ui,sans-serif}
@@ -41,7 +41,8 @@ struct Page {
     ul.findings{list-style:none;margin:14px 0;padding:12px 16px;background:var(--panel);border-radius:8px}
     .findings li{padding:2px 0 2px 22px;position:relative}
     .findings li::before{content:"";position:absolute;left:2px;top:10px;width:10px;height:10px;border-radius:50%}
-    .findings .good::before{background:var(--good)}.findings .warning::before{background:var(--warning);border-radius:2px}
+    .findings .good::before{background:var(--good)}
+    .findings .warning::before{background:var(--warning);border-radius:2px}
     .findings .bad::before{background:var(--bad);border-radius:0;transform:rotate(45deg)}
     .findings .bad{font-weight:600}
     .tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(128px,1fr));gap:10px;margin:14px 0}
@@ -58,7 +59,8 @@ struct Page {
     .series0 circle,.series0 .area{fill:var(--a)}.series1 circle,.series1 .area{fill:var(--b)}
     .series2 circle,.series2 .area{fill:var(--stream)}
     .series0 .mark{fill:var(--a)}.series1 .mark{fill:var(--b)}.area{fill-opacity:.75}
-    .series3 .area{fill:var(--bad)}.missed circle{fill:var(--bad)}.goal{stroke:var(--faint);stroke-dasharray:4 4;fill:none}
+    .series3 .area{fill:var(--bad)}.missed circle{fill:var(--bad)}
+    .goal{stroke:var(--faint);stroke-dasharray:4 4;fill:none}
     .better circle,.better .word{fill:var(--good)}.better .line{stroke:var(--good)}
     .worse circle,.worse .word{fill:var(--bad)}.worse .line{stroke:var(--bad)}
     .same circle,.same .word{fill:var(--faint)}.same .line{stroke:var(--faint)}.tick{stroke-width:1px;stroke-opacity:.7}

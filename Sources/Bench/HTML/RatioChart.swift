@@ -33,7 +33,8 @@ struct RatioChart {
   private func row(_ row: Comparison.Row, y: Double, _ plot: Plot) -> Markup {
     let estimate = row.estimate
     let bar = estimate.interval.map { interval -> Markup in
-      "<path class=\"line\" d=\"M\(plot.x.position(interval.lowerBound)) \(y)H\(plot.x.position(interval.upperBound))\"/>"
+      let (left, right) = (plot.x.position(interval.lowerBound), plot.x.position(interval.upperBound))
+      return "<path class=\"line\" d=\"M\(left) \(y)H\(right)\"/>"
     }
     let ticks: [Markup] = comparison.ratios(of: row.figure).map {
       "<path class=\"line tick\" d=\"M\(plot.x.position($0)) \(y - 5)v10\"/>"

@@ -1,4 +1,5 @@
-/// What a run's page draws, gathered from its records one by one: memory grows with the requests, not with their chunks.
+/// What a run's page draws, gathered from its records one by one: memory grows with the requests, not with their
+/// chunks.
 struct RunCharts: Sendable {
   private(set) var ttft = MicrosecondCounts()
   private(set) var itl = MicrosecondCounts()
@@ -38,8 +39,8 @@ struct RunCharts: Sendable {
 
   private var sample: [TimelineRow] { rows.sorted { $0.index < $1.index }.map(\.row) }
 
-  /// Requests over the run's time, and each from its own schedule: the one shows what happened when, the other where each
-  /// request's time went.
+  /// Requests over the run's time, and each from its own schedule: the one shows what happened when, the other where
+  /// each request's time went.
   var timelines: Markup {
     let shifted = sample.map(\.fromSchedule)
     let longest = shifted.compactMap(\.spans.last?.end).max() ?? 0

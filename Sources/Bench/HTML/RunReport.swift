@@ -5,11 +5,18 @@ package struct RunReport: Sendable {
   let charts: RunCharts
 
   /// Reads the file twice: bins and samples need the run's length and size.
-  package init(_ file: RecordFile) throws {
-    header = file.header
-    summary = try RunSummary(file)
+  ///
+  /// - Parameter change: What to judge otherwise than the run did, say by another SLO.
+  package init(_ file: RecordFile, change: (inout RunHeader) -> Void = { _ in }) throws {
+    var header = file.header
+    change(&header)
+    var builder = RunSummaryBuilder(header)
+    try file.forEach { builder.add($0) }
+    let summary = builder.summary()
     var charts = RunCharts(total: summary.requests, duration: summary.duration)
     try file.forEach { charts.add($0) }
+    self.header = header
+    self.summary = summary
     self.charts = charts
   }
 

@@ -4,7 +4,7 @@ struct RunSection {
 
   var markup: Markup {
     let charts = run.summary.requests > 0 ? latencies + overTime : ""
-    return opening + charts + failures + provenance
+    return opening + charts + figures + failures + provenance
   }
 
   /// What was measured, and what it showed.
@@ -95,6 +95,14 @@ struct RunSection {
       """
   }
 
+  private var figures: Markup {
+    """
+    <h2>Figures</h2>
+    <pre>\(SummaryTable(run.summary, header: run.header).text)</pre>
+
+    """
+  }
+
   private var failures: Markup {
     guard !run.summary.failures.isEmpty else { return "" }
     let rows: [Markup] = run.summary.failures.map {
@@ -117,7 +125,7 @@ struct RunSection {
       facts: [
         ("xpyd", header.version), ("started", header.startedAt), ("target", header.target), ("backend", header.backend),
         ("label", header.label ?? ""), ("model", header.model), ("tokenizer", header.tokenizer ?? ""),
-        ("workload", header.workload), ("arrivals", header.traffic.words ?? ""), ("seed", "\(header.seed)"),
+        ("workload", header.workload), ("arrivals", header.traffic.words), ("seed", "\(header.seed)"),
         ("output tokens by", sources.joined(separator: ", ")),
         ("client", host.filter { !$0.isEmpty }.joined(separator: ", ")),
       ] + header.metadata.map { ($0.key, $0.value) })
@@ -143,15 +151,19 @@ struct RunSection {
 }
 
 extension RunHeader.Traffic {
-  /// `4 req/s, burstiness 1, at most 32 at once`
-  var words: String? {
-    var parts: [String] = []
-    if let requestRate {
-      parts.append("\(Quantity.digits(requestRate)) req/s, burstiness \(Quantity.digits(burstiness))")
-    }
-    if let rampUp { parts.append("\(rampUp.start) to \(rampUp.end) req/s, \(rampUp.strategy.rawValue)") }
-    if let maxConcurrency { parts.append("at most \(maxConcurrency) at once") }
-    return parts.isEmpty ? nil : parts.joined(separator: ", ")
+  /// `4 req/s, burstiness 1, at most 32 in flight`
+  var words: String {
+    let rate =
+      if followsTrace {
+        "at the trace's own times"
+      } else if let rampUp {
+        "\(rampUp.start) to \(rampUp.end) req/s, \(rampUp.strategy.rawValue)"
+      } else if let requestRate {
+        "\(Quantity.digits(requestRate)) req/s, burstiness \(Quantity.digits(burstiness))"
+      } else {
+        "all at once"
+      }
+    return rate + (maxConcurrency.map { ", at most \($0) in flight" } ?? "")
   }
 }
 
@@ -162,21 +174,5 @@ extension RequestRecord.TokenSource {
     case .usage: "the server's usage"
     case .chunks: "chunks, a lower bound"
     }
-  }
-}
-
-/// The page of one run, or of several.
-package struct RunPage {
-  private let runs: [RunReport]
-
-  package init(_ runs: [RunReport]) { self.runs = runs }
-
-  package var html: String {
-    let sections: [Markup] = runs.enumerated().map { number, run in
-      let title = run.header.label ?? (run.header.model.isEmpty ? run.header.target : run.header.model)
-      let name: Markup = number == 0 ? "<h1>xpyd bench: \(title)</h1>\n" : "<h1>\(title)</h1>\n"
-      return name + RunSection(run: run).markup
-    }
-    return Page(title: "xpyd bench", body: sections).markup.text
   }
 }

@@ -46,7 +46,8 @@ package struct RunVerdict: Equatable, Sendable {
     return Finding(mood: mood, text: "\(Quantity.share(attainment)) of the requests met \(goal).")
   }
 
-  /// Waits that double within a run tell of a queue that will not end, and of percentiles that depend on the run's length.
+  /// Waits that double within a run tell of a queue that will not end, and of percentiles that depend on how long the
+  /// run was.
   private static func growth(_ charts: RunCharts) -> Finding? {
     guard charts.earlyTTFT.count >= 10, charts.lateTTFT.count >= 10, let early = median(of: charts.earlyTTFT),
       let late = median(of: charts.lateTTFT), late > 2 * early, late - early > 0.05

@@ -5,7 +5,7 @@
 /// `precision`. A rate whose attainment is within `margin` of the goal is measured again, `repeats` times in all at
 /// most, and judged by its mean: one noisy point does not decide the search.
 ///
-/// The only order: `next` → measure → `record` → `next` …, until `next` is a result.
+/// The only order: `next` → measure → `record` → `next` …, until `next` is a result, or `interrupted`.
 package struct RateSearch: Equatable, Sendable {
   package struct Limits: Equatable, Sendable {
     /// Requests a second, all of them.
@@ -19,15 +19,19 @@ package struct RateSearch: Equatable, Sendable {
     package var attainment = 0.9
     package var margin = 0.03
     package var repeats = 3
-    /// Seconds of arrivals at each point, and requests that it has at least.
+    /// Seconds of arrivals at each point, and requests that it has at least and at most.
     package var pointSeconds = 30.0
-    package var pointRequests = 50
+    package var leastRequests = 50
+    package var mostRequests = 1000
     /// Seconds that all points may take together. None is begun whose arrivals alone would not fit.
     package var timeBudget: Double?
 
     package init() {}
 
-    package func requests(at rate: Double) -> Int { max(pointRequests, Int((rate * pointSeconds).rounded(.up))) }
+    package func requests(at rate: Double) -> Int {
+      let wanted = (rate * pointSeconds).rounded(.up)
+      return wanted >= Double(mostRequests) ? mostRequests : min(max(leastRequests, Int(wanted)), mostRequests)
+    }
   }
 
   package enum Step: Equatable, Sendable {
@@ -57,6 +61,8 @@ package struct RateSearch: Equatable, Sendable {
     /// Even `lowest` failed.
     case neverPassed = "never_passed"
     case outOfTime = "out_of_time"
+    /// The user stopped it.
+    case interrupted
   }
 
   private let limits: Limits
@@ -67,10 +73,12 @@ package struct RateSearch: Equatable, Sendable {
   private var seen: [Double] = []
   private var spent = 0.0
 
-  /// - Precondition: 0 < lowest ≤ start ≤ highest, growth > 1, precision > 0, repeats ≥ 1.
+  /// - Precondition: 0 < lowest ≤ start ≤ highest, growth > 1, precision > 0, repeats ≥ 1, 1 ≤ leastRequests,
+  ///   1 ≤ mostRequests, pointSeconds > 0.
   package init(_ limits: Limits) {
     precondition(0 < limits.lowest && limits.lowest <= limits.start && limits.start <= limits.highest)
     precondition(limits.growth > 1 && limits.precision > 0 && limits.repeats >= 1)
+    precondition(limits.leastRequests >= 1 && limits.mostRequests >= 1 && limits.pointSeconds > 0)
     self.limits = limits
     rate = limits.start
   }
@@ -97,6 +105,9 @@ package struct RateSearch: Equatable, Sendable {
     seen = []
     if end == nil { rate = nextRate }
   }
+
+  /// What is known so far.
+  package var interrupted: Result { Result(passed: passed, failed: failed, end: .interrupted) }
 
   private var mean: Double { seen.reduce(0, +) / Double(seen.count) }
 

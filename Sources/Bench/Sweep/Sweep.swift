@@ -7,6 +7,9 @@ package struct Sweep: Sendable {
 
     /// Share of the requests that met the SLO. A request that failed met none.
     package var attainment: Double { run.summary.attainment ?? 0 }
+
+    /// By how much the client itself sent late at most, but for one request of a hundred; in seconds.
+    var clientLag: Double { (run.summary.clientLag.percentiles.first { $0.rank == 99 }?.milliseconds ?? 0) / 1000 }
   }
 
   package let limits: RateSearch.Limits
@@ -17,17 +20,20 @@ package struct Sweep: Sendable {
   /// Measures point after point until the search has its result.
   ///
   /// - Parameters:
-  ///   - measure: Sends so many requests at so many a second; the run's header names the SLO.
+  ///   - measure: Sends so many requests at so many a second; the run's header names the SLO. nil if it was interrupted.
   ///   - seconds: Since any fixed moment: what a point takes includes its preparation.
   package static func run(
     _ limits: RateSearch.Limits, seconds: () -> Double, onPoint: (Point) -> Void = { _ in },
-    measure: (_ rate: Double, _ requests: Int) async throws -> RunReport
+    measure: (_ rate: Double, _ requests: Int) async throws -> RunReport?
   ) async throws -> Sweep {
     var search = RateSearch(limits)
     var points: [Point] = []
     while case .measure(let rate, let requests) = search.next {
       let start = seconds()
-      let point = Point(rate: rate, run: try await measure(rate, requests))
+      guard let run = try await measure(rate, requests) else {
+        return Sweep(limits: limits, points: points, result: search.interrupted)
+      }
+      let point = Point(rate: rate, run: run)
       search.record(attainment: point.attainment, seconds: seconds() - start)
       points.append(point)
       onPoint(point)
@@ -46,8 +52,15 @@ package struct Sweep: Sendable {
 }
 
 extension Sweep {
-  /// What the deployment carries, in a sentence or two.
-  package var verdict: String {
+  /// What the deployment carries, in a sentence or two, and whether the client may have been the limit.
+  package var verdict: String { finding + clientWarning }
+
+  private var clientWarning: String {
+    guard let lag = points(at: result.failed).map(\.clientLag).max(), lag > 0.01 else { return "" }
+    return " The client itself sent up to \(Quantity.time(lag)) late there (P99), so the limit may be its own."
+  }
+
+  private var finding: String {
     let header = points.first?.run.header ?? RunHeader()
     let goal = header.reported.objectives.map(\.words).joined(separator: " and ")
     func share(_ rate: Double?) -> String { attainment(at: rate).map { Quantity.share($0) } ?? "–" }
@@ -61,12 +74,13 @@ extension Sweep {
     case .neverPassed:
       return "This deployment keeps the SLO at no rate that was tried: even at \(rate(result.failed)) only "
         + "\(share(result.failed)) of the requests met \(goal). Lower --min-rate, or loosen --goodput."
-    case .outOfTime: return outOfTime(carried, beyond)
+    case .outOfTime:
+      return unfinished(carried, beyond, "The time was over before the search was: raise --time-budget.")
+    case .interrupted: return unfinished(carried, beyond, "The search was interrupted.")
     }
   }
 
-  private func outOfTime(_ carried: String, _ beyond: String) -> String {
-    let advice = "The time was over before the search was: raise --time-budget."
+  private func unfinished(_ carried: String, _ beyond: String, _ advice: String) -> String {
     switch (result.passed, result.failed) {
     case (_?, _?): return "This deployment carries at least \(carried); \(beyond). \(advice)"
     case (_?, nil): return "This deployment carries at least \(carried). \(advice)"

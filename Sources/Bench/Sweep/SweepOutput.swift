@@ -3,21 +3,18 @@ import ServingAPI
 extension Sweep {
   package static let columns = [
     "req/s asked", "requests", "met SLO", "failed", "req/s served", "TTFT median", "TTFT P99", "TPOT median",
-    "TPOT P99", "output tok/s",
+    "TPOT P99", "output tok/s", "client lag P99",
   ]
 
   /// One point as a row of `columns`.
   package static func cells(_ point: Point) -> [String] {
     let summary = point.run.summary
-    func times(_ metric: LatencyMetric) -> [String] {
-      guard let latency = summary.latencies[metric], latency.count > 0 else { return ["–", "–"] }
-      let last = latency.percentiles.first { $0.rank == 99 }?.milliseconds
-      return [Quantity.time(latency.median / 1000), last.map { Quantity.time($0 / 1000) } ?? "–"]
-    }
     return [
       Quantity.digits(point.rate), Quantity.count(summary.requests), Quantity.share(point.attainment),
       Quantity.count(summary.failed), Quantity.digits(summary.requestThroughput),
-    ] + times(.ttft) + times(.tpot) + [Quantity.digits(summary.outputThroughput)]
+    ] + summary.times(.ttft) + summary.times(.tpot) + [
+      Quantity.digits(summary.outputThroughput), Quantity.time(point.clientLag),
+    ]
   }
 
   /// A Markdown table by rate, and the verdict.

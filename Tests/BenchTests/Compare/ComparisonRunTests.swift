@@ -30,6 +30,13 @@ struct ComparisonRunTests {
     #expect(order == ["0a", "0b", "1b", "1a", "2a", "2b"])
   }
 
+  @Test func `An interrupted round does not count`() async throws {
+    let run = try await ComparisonRun.run(labelA: "A", labelB: "B", rounds: 3) { round, side in
+      round == 1 && side == .a ? nil : report(ttft: 1)
+    }
+    #expect(run.comparison.rounds.count == 1)
+  }
+
   @Test func `Each round is compared with itself`() async throws {
     let comparison = try await compare(rounds: 4, a: 0.4, b: 0.2).comparison
     let row = try #require(comparison.rows.first { $0.figure == .meanTTFT })

@@ -44,4 +44,11 @@ struct LoadCurvesTests {
       4, [record(0, 4, chunks: [0.1, 0.6, 0.7, 99], tokens: 8), record(0, 4), record(0, 4, chunks: [1])])
     #expect(curves.outputTokens == [4, 8, 0, 0, 0, 0, 0, 4])
   }
+
+  @Test(arguments: [-1e300, 1e300, .nan, -.infinity, .infinity] as [Double])
+  func `A time outside the run counts at its border`(time: Double) {
+    let curves = curves(4, [record(0, time, chunks: [time], tokens: 1)])
+    let border = time > 0 ? 7 : 0
+    #expect(curves.requests[border] == 2 && curves.outputTokens[border] == 2)
+  }
 }

@@ -102,4 +102,26 @@ struct RunPageTests {
     try writer.close()
     #expect(RunPage([try RunReport(try RecordFile(path: place.path))]).html == page(20))
   }
+
+  @Test func `A raw file can be judged by another SLO`() throws {
+    let place = TemporaryFile([], suffix: ".jsonl")
+    let writer = try RecordFileWriter(path: place.path, header: header("model"))
+    for record in records(20, "model") { try writer.append(record) }
+    try writer.close()
+    let strict = try RunReport(try RecordFile(path: place.path)) {
+      $0.reported.objectives = [ServiceObjective(.ttft, milliseconds: 1)]
+    }
+    #expect(strict.summary.attainment == 0)
+    #expect(RunPage([strict]).html.contains("0 % of the requests met TTFT ≤ 1 ms."))
+  }
+
+  @Test func `Several runs stand beside each other first`() {
+    let runs = ["one", "two"].map { RunReport(header: header($0), records: records(20, "x")) }
+    let lines = RunOverview(runs).text.split(separator: "\n")
+    #expect(lines.count == 4)
+    #expect(lines[2].hasPrefix("| one |       20 |      2 |"))
+    let page = RunPage(runs).html
+    #expect(page.contains("<h1>xpyd bench: 2 runs</h1>"))
+    #expect(page.components(separatedBy: "<details open>").count - 1 == 2)
+  }
 }

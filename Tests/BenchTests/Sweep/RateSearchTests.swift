@@ -116,7 +116,7 @@ struct RateSearchTests {
     #expect(rates.count < 20)
   }
 
-  @Test(arguments: [(0.1, 50), (1, 50), (2, 60), (1.67, 51), (100, 3000)])
+  @Test(arguments: [(0.1, 50), (1, 50), (2, 60), (1.67, 51), (30, 900), (100, 1000), (1e300, 1000)])
   func `A point has enough requests and lasts long enough`(rate: Double, requests: Int) {
     #expect(RateSearch.Limits().requests(at: rate) == requests)
   }

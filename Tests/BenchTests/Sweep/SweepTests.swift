@@ -4,7 +4,9 @@ import Testing
 
 struct SweepTests {
   /// A run in which a share of requests has a TTFT of 100 ms, and the others fail or take 900 ms.
-  private func run(rate: Double, requests: Int, good: Double, failing: Bool = false) -> RunReport {
+  private func run(
+    rate: Double, requests: Int, good: Double, failing: Bool = false, lag: Double = 0
+  ) -> RunReport {
     var header = RunHeader()
     header.reported.objectives = [ServiceObjective(.ttft, milliseconds: 500)]
     let records = (0..<requests).map { index in
@@ -13,7 +15,7 @@ struct SweepTests {
       let first = start + (isGood ? 0.1 : 0.9)
       var record = RequestRecord(
         index: index, scheduled: start, finished: first + 0.1, outcome: isGood || !failing ? .ok : .timeout)
-      record.started = start
+      record.started = start + lag
       guard record.outcome == .ok else { return record }
       record.firstToken = first
       record.chunkTimes = [first, first + 0.1]
@@ -77,6 +79,26 @@ struct SweepTests {
     #expect(
       sweep.verdict == "This deployment carries at least 2 req/s: 100 % of the requests met TTFT ≤ 500 ms. "
         + "The time was over before the search was: raise --time-budget.")
+  }
+
+  @Test(arguments: [(0.005, false), (0.05, true)])
+  func `A client that was late where it failed is named`(lag: Double, isNamed: Bool) async throws {
+    let sweep = try await Sweep.run(coarse, seconds: { 0 }) { rate, requests in
+      run(rate: rate, requests: requests, good: rate < 5 ? 1 : 0, lag: rate < 5 ? 0 : lag)
+    }
+    #expect(
+      sweep.verdict.hasSuffix(" The client itself sent up to 50 ms late there (P99), so the limit may be its own.")
+        == isNamed)
+  }
+
+  @Test func `An interrupted search says what it knows`() async throws {
+    var left = 3
+    let sweep = try await Sweep.run(coarse, seconds: { 0 }) { rate, requests in
+      left -= 1
+      return left < 0 ? nil : run(rate: rate, requests: requests, good: 1)
+    }
+    #expect(sweep.result == RateSearch.Result(passed: 4, failed: nil, end: .interrupted))
+    #expect(sweep.verdict.hasSuffix("met TTFT ≤ 500 ms. The search was interrupted."))
   }
 
   @Test func `Table, JSON and page hold every point`() async throws {
