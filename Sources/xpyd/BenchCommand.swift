@@ -9,7 +9,7 @@ struct BenchCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "bench",
     abstract: "Measure a server, or the engine.",
-    subcommands: [Serve.self, Trace.self, Engine.self])
+    subcommands: [Serve.self, Trace.self, Sweep.self, Compare.self, Report.self, Engine.self])
 
   /// `xpyd bench engine`: prefill and decode beside this machine's limits.
   struct Engine: ParsableCommand {

@@ -17,6 +17,7 @@ struct BenchResultOptions: ParsableArguments {
   @Option(help: "Folder of the JSON file.") var resultDir: String?
   @Option(help: "Name of the JSON file.") var resultFilename: String?
   @Option(help: "File for the raw results, a JSON line for each request.") var rawResult: String?
+  @Option(help: ArgumentHelp("Write a self-contained HTML page.", valueName: "file")) var report: String?
   @Option(help: "What the JSON file's name begins with (default: --backend).") var label: String?
   @Option(parsing: .upToNextOption, help: ArgumentHelp("Kept with the results.", valueName: "key=value"))
   var metadata: [String] = []
@@ -30,25 +31,9 @@ struct BenchResultOptions: ParsableArguments {
 
   func reported() throws -> ReportedFigures {
     var figures = ReportedFigures()
-    figures.metrics = try percentileMetrics.split(separator: ",").map { word in
-      guard let metric = LatencyMetric(rawValue: String(word)) else {
-        let known = LatencyMetric.allCases.map(\.rawValue).joined(separator: ", ")
-        throw ValidationError("--percentile-metrics knows \(known), not \(word).")
-      }
-      return metric
-    }
-    figures.percentiles = try metricPercentiles.split(separator: ",").map { word in
-      guard let rank = Double(word), (0...100).contains(rank) else {
-        throw ValidationError("--metric-percentiles takes numbers from 0 to 100, not \(word).")
-      }
-      return rank
-    }
-    figures.objectives = try goodput.map { word in
-      guard let objective = ServiceObjective(word) else {
-        throw ValidationError("--goodput takes ttft:MS, tpot:MS and e2el:MS, not \(word).")
-      }
-      return objective
-    }
+    figures.metrics = try ReportedFigures.metrics(percentileMetrics)
+    figures.percentiles = try ReportedFigures.percentiles(metricPercentiles)
+    figures.objectives = try ReportedFigures.objectives(goodput)
     return figures
   }
 

@@ -25,11 +25,15 @@ struct BenchRun {
       try await warmUp(warmups, workload, against: target, options: options)
     }
     print("Sending \(workload.requests.count) requests to \(target.url): \(workload.description)")
-    let rawPath = results.rawResult ?? (results.saveDetailed ? temporaryPath : nil)
+    try results.report.map { try ReportFile(path: $0).prepare() }
+    let rawPath = results.rawResult ?? (results.saveDetailed || results.report != nil ? temporaryPath : nil)
     defer { if results.rawResult == nil, let rawPath { try? FileManager.default.removeItem(atPath: rawPath) } }
     let (summary, wasInterrupted) = try await interruptible { try await measure(rawPath: rawPath) }
     print(SummaryTable(summary, header: header).text + SummaryNotes(summary, header: header).text, terminator: "")
     try save(summary, rawPath: rawPath)
+    if let rawPath, let report = results.report {
+      try ReportFile(path: report).write(RunPage([RunReport(try RecordFile(path: rawPath))]).html)
+    }
     if wasInterrupted { throw ExitCode(130) }
     if summary.failed > 0, !results.allowFailures { throw ExitCode(1) }
   }

@@ -78,12 +78,10 @@ struct BenchTargetOptions: ParsableArguments {
   func tokenizer(for target: Target) throws -> (name: String, tokenizer: Tokenizer)? {
     if skipTokenizerInit { return nil }
     let name = tokenizer ?? model ?? target.model
-    let path: String
-    do {
-      path = try resolve(name)
-    } catch  where tokenizer == nil {
-      return nil
-    }
+    let found = try? resolve(name)
+    if found == nil, tokenizer == nil { return nil }
+    // Once more for its error.
+    let path = try found ?? resolve(name)
     return (name, try Tokenizer(metadata: GGUFFile(path: path).metadata))
   }
 }
