@@ -44,6 +44,7 @@ final class ProxyContext: Sendable {
       metrics.registry, prefillers: prefillers.workers, decoders: decoders.workers)
     admission = Admission(configuration.admission, metrics: requestMetrics)
     admission.show(in: metrics.registry)
+    accessLog?.show(in: metrics.registry)
     statistics = TTFTStatistics(prefillers: prefillers.workers.count)
   }
 

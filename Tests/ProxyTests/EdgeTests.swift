@@ -152,6 +152,24 @@ private func withFile(_ text: String, _ body: (String) async throws -> Void) asy
     }
   }
 
+  @Test func `A log that nobody reads holds nothing up, and what is lost is counted`() async throws {
+    var ends: [Int32] = [0, 0]
+    try #require(pipe(&ends) == 0)
+    defer { for end in ends { close(end) } }
+    _ = fcntl(ends[1], F_SETFL, O_NONBLOCK)
+    let filler = [UInt8](repeating: 0, count: 4096)
+    while write(ends[1], filler, filler.count) > 0 {}
+    try await Deployment.run(configure: {
+      $0.accessLog = AccessLogSettings()
+      $0.accessLog?.path = "/dev/fd/\(ends[1])"
+    }) { deployment in
+      let answer = try await deployment.post(plain)
+      #expect(answer.head.hasPrefix("HTTP/1.1 200"))
+      let lost = "xpyd:proxy_access_log_lines_dropped_total 1.0"
+      while try await !deployment.get("/metrics").body.contains(lost) {}
+    }
+  }
+
   @Test func `A line of text is uvicorn's, with what the timeline tells behind`() {
     var timeline = RequestTimeline(received: .uptimeNanoseconds(0))
     timeline.prefiller = 0

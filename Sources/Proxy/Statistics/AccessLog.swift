@@ -2,6 +2,7 @@ import Glibc
 import HTTPServer
 import NIOCore
 import NIOPosix
+import ServingAPI
 import Synchronization
 
 /// One line for each request that has ended. Lines of all event loops gather in memory and leave together, so that no
@@ -13,8 +14,11 @@ final class AccessLog: Sendable {
     var dropped = 0
   }
 
-  /// While the reader of the log stands still: what comes beyond is dropped and counted.
   private static let mostBytes = 4 << 20
+  /// How long the log's reader may stand still before what waits for it is dropped, in milliseconds.
+  private static let patience: Int32 = 200
+  /// A pipe that is ready takes this much at once.
+  private static let mostAtOnce = 4096
   private static let delay = TimeAmount.milliseconds(50)
 
   private let format: AccessLogSettings.Format
@@ -36,8 +40,11 @@ final class AccessLog: Sendable {
 
   deinit { close(descriptor) }
 
-  /// Lines that were lost because nobody read the log.
-  var dropped: Int { state.withLock { $0.dropped } }
+  func show(in registry: PrometheusRegistry) {
+    registry.counter(
+      "xpyd:proxy_access_log_lines_dropped_total", help: "Lines that were lost because nobody read the log."
+    ) { [weak self] in Double(self?.state.withLock { $0.dropped } ?? 0) }
+  }
 
   func add(_ entry: AccessLogEntry, eventLoop: any EventLoop) {
     let wasEmpty = state.withLock { state in
@@ -66,14 +73,26 @@ final class AccessLog: Sendable {
       state.lines = []
       return lines
     }
-    lines.withUnsafeBytes { bytes in
+    let left = lines.withUnsafeBytes { bytes in
       var rest = bytes[...]
-      while !rest.isEmpty {
-        let count = Glibc.write(descriptor, UnsafeRawBufferPointer(rebasing: rest).baseAddress, rest.count)
-        if count < 0, errno == EINTR { continue }
-        guard count > 0 else { return }
+      while !rest.isEmpty, let count = write(UnsafeRawBufferPointer(rebasing: rest.prefix(Self.mostAtOnce))) {
         rest = rest.dropFirst(count)
       }
+      return rest.count { $0 == UInt8(ascii: "\n") }
+    }
+    if left > 0 { state.withLock { $0.dropped += left } }
+  }
+
+  /// - Returns: How many bytes went; nil if none can.
+  private func write(_ bytes: UnsafeRawBufferPointer) -> Int? {
+    while true {
+      var ready = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)
+      let isReady = poll(&ready, 1, Self.patience)
+      if isReady < 0, errno == EINTR { continue }
+      guard isReady == 1 else { return nil }
+      let count = Glibc.write(descriptor, bytes.baseAddress, bytes.count)
+      if count < 0, errno == EINTR { continue }
+      return count > 0 ? count : nil
     }
   }
 }
