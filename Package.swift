@@ -99,10 +99,9 @@ let package = Package(
       name: "xpyd",
       dependencies: [
         "Launcher", "ModelStore", "ModelFiles", "Worker", "Proxy", "Engine", "KVTransfer", "EngineBench", "Bench",
-        "Kernels", "Tokenization", "ServingAPI",
+        "Kernels", "Tokenization",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Logging", package: "swift-log"),
-        .product(name: "NIOCore", package: "swift-nio"),
         .product(name: "UnixSignals", package: "swift-service-lifecycle"),
       ]),
 
@@ -162,8 +161,7 @@ let package = Package(
       dependencies: [
         "Bench", "ServingAPI", "Tokenization", "ModelFiles", "HTTPServer", "HTTPTestSupport", "TestSupport",
         .product(name: "NIOCore", package: "swift-nio"), .product(name: "NIOPosix", package: "swift-nio"),
-        .product(name: "NIOHTTP1", package: "swift-nio"), .product(name: "NIOSSL", package: "swift-nio-ssl"),
-        .product(name: "Logging", package: "swift-log"),
+        .product(name: "NIOHTTP1", package: "swift-nio"), .product(name: "Logging", package: "swift-log"),
       ], exclude: ["Fixtures", "HTML/Fixtures"]),
     .testTarget(name: "EngineBenchTests", dependencies: ["EngineBench", "Kernels"]),
     .testTarget(name: "LauncherTests", dependencies: ["Launcher", "TestSupport"]),

@@ -90,12 +90,7 @@ final class HTTPConnection: ChannelInboundHandler {
     context.fireChannelInactive()
   }
 
-  /// Also of a channel that was closed before it became active, and so never becomes inactive.
-  func handlerRemoved(context: ChannelHandlerContext) {
-    self.context = nil
-    timer?.cancel()
-    stallTimer?.cancel()
-  }
+  func handlerRemoved(context: ChannelHandlerContext) { self.context = nil }
 
   // MARK: Requests
 

@@ -36,14 +36,17 @@ final class ScriptedServer: HTTPResponder {
 
   /// Runs `body` with a server on a port of the system's choice.
   static func run(
-    _ script: @escaping @Sendable (Int) -> Script, _ body: (ScriptedServer, Target) async throws -> Void
+    _ script: @escaping @Sendable (Int) -> Script, tls: TLSFiles? = nil,
+    _ body: (ScriptedServer, Target) async throws -> Void
   ) async throws {
     let responder = ScriptedServer(script)
     var logger = Logger(label: "test")
     logger.logLevel = .critical
     let server = try await HTTPServer.start(
-      host: "127.0.0.1", port: 0, group: .singletonMultiThreadedEventLoopGroup, logger: logger, responder: responder)
-    let target = Target(base: BaseURL(host: "127.0.0.1", port: server.port), api: .completions, model: "m")
+      host: "127.0.0.1", port: 0, group: .singletonMultiThreadedEventLoopGroup, tls: tls, logger: logger,
+      responder: responder)
+    let base = BaseURL(isSecure: tls != nil, host: "127.0.0.1", port: server.port)
+    let target = Target(base: base, api: .completions, model: "m")
     let outcome: Result<Void, any Error>
     do {
       outcome = .success(try await body(responder, target))

@@ -92,13 +92,14 @@ final class Flight {
 
   /// The answer ended where it said it would.
   func ended(at now: NIODeadline) -> RequestRecord {
-    if fault?.outcome == .http {
-      fault?.error = opening.withUnsafeBytes { Self.message(inBody: $0) } ?? fault?.error ?? ""
-    } else if fault == nil, !scanner.isBetweenEvents {
-      fault = (.broken, "The answer ended in the middle of an event.")
+    if let fault, fault.outcome == .http {
+      let words = opening.withUnsafeBytes { Self.message(inBody: $0) }
+      self.fault = (.http, words ?? fault.error)
     } else if fault == nil, record.chunkTimes.isEmpty {
       let excerpt = opening.withUnsafeBytes(Self.excerpt)
       fault = (.broken, "The answer held no chunk with a choice, but: \(excerpt)")
+    } else if fault == nil, !scanner.isBetweenEvents {
+      fault = (.broken, "The answer ended in the middle of an event.")
     }
     return finish(at: now, fault?.outcome ?? .ok, fault?.error)
   }

@@ -13,7 +13,8 @@ struct RunPlan: Sendable {
     self.target = target
     self.options = options
     var dice = SeededDice(seed: options.seed)
-    schedule = options.arrivals.schedule(for: workload, using: &dice)
+    // To the microsecond, as all times of a record.
+    schedule = options.arrivals.schedule(for: workload, using: &dice).map { ($0 * 1e6).rounded() / 1e6 }
     var manners: [Int: Flight.Manners] = [:]
     if options.cancellationRate > 0 || options.slowReaderRate > 0 {
       for (index, request) in workload.requests.enumerated() {

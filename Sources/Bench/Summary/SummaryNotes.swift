@@ -12,7 +12,7 @@ package struct SummaryNotes {
 
   package var text: String {
     var lines = [lag, tokens]
-    if summary.cancelled > 0 { lines.append("Clients that left: \(summary.cancelled).") }
+    if summary.cancelled > 0 { lines.append("Left by their client, or stopped with the run: \(summary.cancelled).") }
     lines += summary.failures.map(Self.explanation)
     return lines.joined(separator: "\n") + "\n"
   }
