@@ -99,9 +99,10 @@ let package = Package(
       name: "xpyd",
       dependencies: [
         "Launcher", "ModelStore", "ModelFiles", "Worker", "Proxy", "Engine", "KVTransfer", "EngineBench", "Bench",
-        "Kernels", "Tokenization",
+        "Kernels", "Tokenization", "ServingAPI",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Logging", package: "swift-log"),
+        .product(name: "NIOCore", package: "swift-nio"),
         .product(name: "UnixSignals", package: "swift-service-lifecycle"),
       ]),
 

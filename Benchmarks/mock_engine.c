@@ -8,6 +8,7 @@
 //    A prefill is a request in role prefill, or one with max_tokens 1 and no stream, or with do_remote_decode: its answer
 //    is one JSON with kv_transfer_params (or, streamed, one chunk).
 //    stream: true: chunks, a usage chunk, data: [DONE]; else one JSON. Chunks: the least of max_tokens and --chunks.
+//    return_token_ids: the text " tok7" is token 1007; a prompt of ids that ends with 1006 is continued with it.
 // POST /tokenize     {"count":n,"tokens":[...]}, a token for each four bytes
 // GET  /health /v1/models /metrics /version /get_model_info /get_server_info /server_info
 // GET  /stats        counters, as JSON;   POST /admin?key=value&key=value changes a setting at run time
@@ -17,6 +18,8 @@
 //   --chunks N --itl-us U --ttft-us U --prefill-us U --chunk-bytes B (of each chunk's text) --coalesce K
 //   --fail-rate F --fail-status S --hang-rate F --health-hang 0|1 --health-status S
 //   --die-rate F --die-after K     the connection is reset after K chunks, as if the engine had died in mid-stream
+//   --stall-rate F --stall-after K nothing comes after K chunks, and the connection stays
+//   --break-rate F                 the connection is reset in the middle of a JSON answer, or after a stream's head
 //   --exit-after K                 the process ends after K chunks in all
 //   --zmq-push tcp://H:P --notify-http H:P --tp N     LMCache's notifications to a router
 //   --log 1                        aborts and faults on standard error
@@ -52,10 +55,10 @@ enum { ROLE_ANY, ROLE_PREFILL, ROLE_DECODE };
 static struct {
   char host[64]; int port, threads, role; char model[128];
   long chunks, itl_us, ttft_us, prefill_us, chunk_bytes, coalesce;
-  double fail_rate, hang_rate, die_rate; int fail_status, die_after, health_hang, health_status;
+  double fail_rate, hang_rate, die_rate, stall_rate, break_rate; int stall_after, fail_status, die_after, health_hang, health_status;
   long exit_after; char zmq_push[128], notify_http[128]; int tp, log;
 } S = { .host = "127.0.0.1", .port = 8100, .threads = 1, .role = ROLE_ANY, .model = "mock", .chunks = 1000000, .coalesce = 1,
-        .fail_status = 500, .die_after = 5, .health_status = 200, .tp = 1 };
+        .fail_status = 500, .die_after = 5, .stall_after = 5, .health_status = 200, .tp = 1 };
 
 static struct { atomic_ulong conns, open, reqs, prefill, decode_stream, decode_json, tokenize, chunks, bytes_in, bytes_out,
   aborted_stream, aborted_prefill, aborted_hang, hung, failed, died, done_stream, active_stream, peak_stream, other, notified; } C;
@@ -68,6 +71,7 @@ static int set_opt(const char *k0, const char *v) {
   I("port", port) I("threads", threads) I("chunks", chunks) I("itl-us", itl_us) I("ttft-us", ttft_us) I("prefill-us", prefill_us)
   I("chunk-bytes", chunk_bytes) I("coalesce", coalesce) I("fail-status", fail_status) I("die-after", die_after) I("exit-after", exit_after)
   I("health-hang", health_hang) I("health-status", health_status) I("tp", tp) I("log", log)
+  I("stall-after", stall_after) D("stall-rate", stall_rate) D("break-rate", break_rate)
   D("fail-rate", fail_rate) D("hang-rate", hang_rate) D("die-rate", die_rate)
   T("host", host) T("model", model) T("zmq-push", zmq_push) T("notify-http", notify_http)
   if (!strcmp(k, "role")) { S.role = !strcmp(v, "prefill") ? ROLE_PREFILL : !strcmp(v, "decode") ? ROLE_DECODE : ROLE_ANY; return 1; }
@@ -86,7 +90,8 @@ typedef struct conn {
   int fd, st; buf in, out; size_t outoff; uint32_t ev;
   size_t hdr_end; long clen; int chunked, keep, want100;
   // request
-  int is_stream, is_chat, is_prefill, ret_first, die_at; long nchunks, idx, ptoks; char xrid[96], lmreq[64]; u64 reqid, due; int heap; int lm_notify;
+  int is_stream, is_chat, is_prefill, ret_first, die_at, stall_at, breaks, ids; long base;
+  long nchunks, idx, ptoks; char xrid[96], lmreq[64]; u64 reqid, due; int heap; int lm_notify;
 } conn;
 typedef struct { int ep, lfd; conn **h; int hn, hcap; u64 rng; conn *dead[4096]; int ndead; u64 seq; int tid; void *zs; } loop;
 
@@ -164,6 +169,16 @@ static void *note_thread(void *x) {
 static long jnum(const char *b, size_t n, const char *key, long dflt) { const char *p = memmem(b, n, key, strlen(key)); if (!p) return dflt; p += strlen(key); const char *e = b + n; while (p < e && (*p == ' ' || *p == ':')) p++; if (p < e && isdigit((unsigned char)*p)) return atol(p); return dflt; }
 static int jtrue(const char *b, size_t n, const char *key) { const char *p = memmem(b, n, key, strlen(key)); if (!p) return 0; p += strlen(key); const char *e = b + n; while (p < e && (*p == ' ' || *p == ':')) p++; return p + 4 <= e && !memcmp(p, "true", 4); }
 
+// How many of the prompt's token ids are ours, so that the text goes on after them.
+static long continued(const char *b, size_t n) {
+  const char *e = b + n, *p = memmem(b, n, "\"prompt\"", 8); if (!p) return 0;
+  for (p += 8; p < e && (*p == ' ' || *p == ':'); p++) {}
+  if (p >= e || *p != '[') return 0;
+  const char *q = memchr(p, ']', e - p); if (!q) return 0;
+  while (q > p && isdigit((unsigned char)q[-1])) q--;
+  long id = atol(q); return id >= 1000 ? id - 999 : 0;
+}
+
 static void kv_params(buf *o, conn *c) {
   bfmt(o, "\"kv_transfer_params\":{\"do_remote_prefill\":true,\"do_remote_decode\":false,\"remote_block_ids\":[[");
   long nb = (c->ptoks + 15) / 16; if (nb < 1) nb = 1; for (long i = 0; i < nb; i++) bfmt(o, i ? ",%ld" : "%ld", (long)((c->reqid * 7 + i) % 65536));
@@ -181,14 +196,16 @@ static void json_answer(loop *L, conn *c, int kv, long n) {
 static void add_chunked(buf *o, const char *p, size_t n) { bfmt(o, "%zx\r\n", n); badd(o, p, n); badd(o, "\r\n", 2); }
 static char *pad; static long padn;
 static void sse_chunk(conn *c) {
-  char t[1024]; int n;
-  long i = c->idx; const char *fin = (i + 1 == c->nchunks) ? "\"length\"" : "null";
+  char t[1024], ids[32] = "null"; int n;
+  const char *pids = c->ids && c->idx == 0 ? "[1,2,3]" : "null";
+  long i = c->base + c->idx; const char *fin = (c->idx + 1 == c->nchunks) ? "\"length\"" : "null";
+  if (c->ids) snprintf(ids, sizeof ids, "[%ld]", 1000 + i);
   if (S.chunk_bytes > 0) {
     buf b = { 0 }; bfmt(&b, "data: {\"id\":\"cmpl-%llu\",\"object\":\"text_completion\",\"created\":1763850000,\"model\":\"%s\",\"choices\":[{\"index\":0,\"text\":\"", (unsigned long long)c->reqid, S.model);
     long w = S.chunk_bytes < padn ? S.chunk_bytes : padn; badd(&b, pad, w); bfmt(&b, "\",\"logprobs\":null,\"finish_reason\":%s}],\"usage\":null}\n\n", fin); add_chunked(&c->out, b.p, b.n); free(b.p);
   } else {
-    if (c->is_chat) n = snprintf(t, sizeof t, "data: {\"id\":\"chatcmpl-%llu\",\"object\":\"chat.completion.chunk\",\"created\":1763850000,\"model\":\"%s\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\" tok%ld\"},\"logprobs\":null,\"finish_reason\":%s,\"token_ids\":null}]}\n\n", (unsigned long long)c->reqid, S.model, i, fin);
-    else n = snprintf(t, sizeof t, "data: {\"id\":\"cmpl-%llu\",\"object\":\"text_completion\",\"created\":1763850000,\"model\":\"%s\",\"choices\":[{\"index\":0,\"text\":\" tok%ld\",\"logprobs\":null,\"finish_reason\":%s,\"stop_reason\":null,\"token_ids\":null}],\"usage\":null}\n\n", (unsigned long long)c->reqid, S.model, i, fin);
+    if (c->is_chat) n = snprintf(t, sizeof t, "data: {\"id\":\"chatcmpl-%llu\",\"object\":\"chat.completion.chunk\",\"created\":1763850000,\"model\":\"%s\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\" tok%ld\"},\"logprobs\":null,\"finish_reason\":%s,\"token_ids\":%s}],\"prompt_token_ids\":%s}\n\n", (unsigned long long)c->reqid, S.model, i, fin, ids, pids);
+    else n = snprintf(t, sizeof t, "data: {\"id\":\"cmpl-%llu\",\"object\":\"text_completion\",\"created\":1763850000,\"model\":\"%s\",\"choices\":[{\"index\":0,\"text\":\" tok%ld\",\"logprobs\":null,\"finish_reason\":%s,\"stop_reason\":null,\"prompt_token_ids\":%s,\"token_ids\":%s}],\"usage\":null}\n\n", (unsigned long long)c->reqid, S.model, i, fin, pids, ids);
     add_chunked(&c->out, t, n);
   }
   c->idx++; C.chunks++;
@@ -215,11 +232,17 @@ static int pump(loop *L, conn *c) { // a due stream: emit the next chunk(s)
     sse_chunk(c);
     if (c->die_at >= 0 && c->idx >= c->die_at) { flush_out(L, c); C.died++; struct linger l = { 1, 0 }; setsockopt(c->fd, SOL_SOCKET, SO_LINGER, &l, sizeof l); if (c->st != ST_CLOSE) { if (S.log) fprintf(stderr, "[%d] stream %s: simulated death at chunk %ld\n", S.port, c->xrid, c->idx); cclose(L, c, 0); } return -1; }
   }
+  if (c->stall_at >= 0 && c->idx >= c->stall_at) { hdel(L, c); C.active_stream--; c->st = ST_HANG; return flush_out(L, c); }
   if (c->idx >= c->nchunks) { sse_end(c); hdel(L, c); C.done_stream++; C.active_stream--; return finish(L, c); }
   hadd(L, c, S.itl_us ? (c->due + S.itl_us * 1000ull) : now_ns());
   return flush_out(L, c);
 }
+static int reset(loop *L, conn *c) { // sends what is there, then cuts the connection
+  if (flush_out(L, c) < 0) return -1;
+  C.died++; struct linger l = { 1, 0 }; setsockopt(c->fd, SOL_SOCKET, SO_LINGER, &l, sizeof l); cclose(L, c, 0); return -1;
+}
 static int answer(loop *L, conn *c) { // after the prefill/ttft delay
+  if (c->breaks) { bfmt(&c->out, c->is_stream ? "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n" : "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 1000\r\n\r\n{\"id\":"); return reset(L, c); }
   if (c->is_stream) {
     if (c->is_prefill) c->nchunks = 1;
     start_stream(L, c); c->due = now_ns(); return pump(L, c);
@@ -254,6 +277,10 @@ static int handle(loop *L, conn *c, const char *method, const char *path, const 
     c->lm_notify = 0;
     if (S.zmq_push[0] && c->is_prefill) { const char *p = memmem(body, n, "\"req_id\"", 8); if (p) { p += 8; while (*p == ' ' || *p == ':') p++; if (*p == '"') { p++; int k = 0; while (*p != '"' && k < 63) c->lmreq[k++] = *p++; c->lmreq[k] = 0; c->lm_notify = 1; } } }
     c->die_at = S.die_rate > 0 && !c->is_prefill && rnd(L) < S.die_rate ? S.die_after : -1;
+    c->stall_at = S.stall_rate > 0 && !c->is_prefill && rnd(L) < S.stall_rate ? S.stall_after : -1;
+    c->breaks = S.break_rate > 0 && rnd(L) < S.break_rate;
+    c->ids = jtrue(body, n, "\"return_token_ids\"");
+    c->base = continued(body, n);
     u64 d = (c->is_prefill ? S.prefill_us : S.ttft_us) * 1000ull;
     if (d) { c->st = ST_WAIT_PREFILL; hadd(L, c, now_ns() + d); return 0; }
     return answer(L, c);

@@ -90,7 +90,12 @@ final class HTTPConnection: ChannelInboundHandler {
     context.fireChannelInactive()
   }
 
-  func handlerRemoved(context: ChannelHandlerContext) { self.context = nil }
+  /// Also of a channel that was closed before it became active, and so never becomes inactive.
+  func handlerRemoved(context: ChannelHandlerContext) {
+    self.context = nil
+    timer?.cancel()
+    stallTimer?.cancel()
+  }
 
   // MARK: Requests
 

@@ -27,6 +27,7 @@ package struct ProxyConfiguration: Sendable {
   package var attemptsPerLeg = 3
   /// How often a stream whose decoder fails may go on on another; 0: streams are not followed.
   package var migrations = 3
+  package var retryBudget = RetryBudget()
   /// Before a prefill leg is tried elsewhere.
   package var backoff = Backoff()
   package var maxBodyBytes = 32 * 1024 * 1024

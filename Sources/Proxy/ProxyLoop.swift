@@ -84,13 +84,14 @@ final class ProxyLoop: @unchecked Sendable {
   let eventLoop: any EventLoop
   let context: ProxyContext
   let pool: UpstreamPool
-  var retries = RetryBudget()
+  var retries: RetryBudget
   private var exchanges: [ObjectIdentifier: RequestExchange] = [:]
   private var ticker: RepeatedTask?
 
   init(eventLoop: any EventLoop, context: ProxyContext) {
     self.eventLoop = eventLoop
     self.context = context
+    retries = context.configuration.retryBudget
     pool = UpstreamPool(eventLoop: eventLoop, deadlines: context.configuration.deadlines)
   }
 

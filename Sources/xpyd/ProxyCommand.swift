@@ -25,6 +25,7 @@ struct ProxyCommand: AsyncParsableCommand {
   @OptionGroup(title: "Edge") var edge: EdgeOptions
   @OptionGroup(title: "Admission") var admission: AdmissionOptions
   @OptionGroup(title: "Deadlines, in seconds") var deadlines: DeadlineOptions
+  @OptionGroup(title: "Workers that fail") var faults: FaultOptions
 
   @Option(
     help: """
@@ -86,6 +87,7 @@ struct ProxyCommand: AsyncParsableCommand {
     routing.apply(to: &configuration)
     configuration.threads = threads
     configuration.deadlines = deadlines.values
+    faults.apply(to: &configuration)
     configuration.statisticsInterval = .seconds(statsInterval)
     // Standard output is a file under `xpyd up`, which would keep the block in its buffer.
     configuration.statisticsSink = { block in

@@ -32,7 +32,7 @@ struct ModuleMapTests {
     (
       "xpyd",
       [
-        "Launcher", "ModelStore", "ModelFiles", "Tokenization", "Worker", "Proxy", "Engine", "KVTransfer",
+        "Launcher", "ServingAPI", "ModelStore", "ModelFiles", "Tokenization", "Worker", "Proxy", "Engine", "KVTransfer",
         "EngineBench", "Bench", "Kernels",
       ]
     ),

@@ -31,10 +31,14 @@ struct MockGeneration {
   let logprobs: Int?
 
   init(_ request: HTTPRequest, name: String, kind: MockEngineKind) {
+    self.init(request.body, isChat: request.path.contains("chat"), name: name, kind: kind)
+  }
+
+  init(_ body: ByteBuffer, isChat: Bool, name: String = "d1", kind: MockEngineKind = .ours) {
     self.name = name
     self.kind = kind
-    isChat = request.path.contains("chat")
-    let body = (try? BodyParser.parse(Array(request.body.readableBytesView))) ?? .null
+    self.isChat = isChat
+    let body = (try? BodyParser.parse(Array(body.readableBytesView))) ?? .null
     func number(_ name: String) -> Int? { if case .integer(let value)? = body[name] { Int(value) } else { nil } }
     prompt =
       body["prompt"]?.arrayValue?.compactMap { if case .integer(let id) = $0 { Int32(id) } else { nil } } ?? [0, 1, 2]

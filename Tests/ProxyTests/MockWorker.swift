@@ -14,6 +14,8 @@ final class MockWorker: HTTPResponder {
   enum Script: Sendable {
     case answers
     case hangsBeforeHead
+    /// Only the first time.
+    case hangsOnce
     case closesBeforeHead
     case status(Int)
     case breaksOffInBody
@@ -27,6 +29,10 @@ final class MockWorker: HTTPResponder {
     /// Raw pieces of an event stream, one HTTP chunk each.
     case streams([String])
     case floods(chunks: Int)
+    /// A handoff that is released on demand, as a prefiller of ours.
+    case publishes
+    /// 500 to a handoff that this worker published.
+    case refusesHandoffs(of: String)
     /// Tokens, as an engine's.
     case generates(StreamEnd, as: MockEngineKind = .ours)
   }
@@ -34,11 +40,14 @@ final class MockWorker: HTTPResponder {
   static let handoff = #"{"do_remote_prefill":true, "remote_block_ids":[[1,2]],"unknown":"é"}"#
   let requests = Log<HTTPRequest>()
   let clientsGone = Log<Void>()
+  private let hanging = Log<HTTPResponseWriter>()
   /// Chunks of a flood that were written so far.
   let flooded = Log<Int>()
   private let script: Mutex<Script>
   /// Whether `/health` goes unanswered.
   private let isDeaf = Mutex(false)
+  /// Whether `/health` says 503.
+  private let isDraining = Mutex(false)
   private let name: String
 
   init(_ script: Script, name: String = "w") {
@@ -51,11 +60,20 @@ final class MockWorker: HTTPResponder {
     self.isDeaf.withLock { $0 = isDeaf }
   }
 
+  /// Answers what hangs before its head, once something does.
+  func endHanging(_ status: Int) async {
+    await hanging.wait(for: 1)
+    for writer in hanging.entries { writer.send(HTTPResponseStatus(statusCode: status)) }
+  }
+
+  func drain() { isDraining.withLock { $0 = true } }
+
   var bodies: [String] { requests.entries.map { String(buffer: $0.body) } }
 
   func respond(to request: HTTPRequest, writer: HTTPResponseWriter) {
     if request.path == "/health" {
-      if !isDeaf.withLock({ $0 }) { writer.send(.ok) }
+      let isDraining = isDraining.withLock { $0 }
+      if !isDeaf.withLock({ $0 }) { writer.send(isDraining ? .serviceUnavailable : .ok) }
       return
     }
     if request.path == "/v1/models" {
@@ -66,11 +84,12 @@ final class MockWorker: HTTPResponder {
     requests.add(request)
     let isStreamed = String(buffer: request.body).contains(#""stream":true"#)
     switch script.withLock({ $0 }) {
-    case .answers where isStreamed: stream(Self.events(name), writer)
-    case .answers: answer(handoff: Self.handoff, writer)
+    case .hangsOnce where requests.entries.count == 1: break
+    case .answers where isStreamed, .hangsOnce where isStreamed: stream(Self.events(name), writer)
+    case .answers, .hangsOnce: answer(handoff: Self.handoff, writer)
     case .answersWithoutHandoff: answer(handoff: "null", writer)
     case .answersNoJSON: writer.send(.ok, body: ByteBuffer(string: "oops"))
-    case .hangsBeforeHead: break
+    case .hangsBeforeHead: hanging.add(writer)
     case .closesBeforeHead: writer.abort()
     case .status(let code):
       writer.send(HTTPResponseStatus(statusCode: code), body: ByteBuffer(string: #"{"error":"\#(code)"}"#))
@@ -86,6 +105,11 @@ final class MockWorker: HTTPResponder {
       breakOff(writer)
     case .hangsAfterFirstEvent: begin(writer, "data: 1\n\n")
     case .streams(let pieces): stream(pieces, writer)
+    case .publishes: publish(writer)
+    case .refusesHandoffs(let name) where String(buffer: request.body).contains("cmpl-\(name)-"):
+      writer.send(.internalServerError)
+    case .refusesHandoffs where isStreamed: stream(Self.events(name), writer)
+    case .refusesHandoffs: answer(handoff: "null", writer)
     case .generates where !isStreamed: answer(handoff: Self.handoff, writer)
     case .generates(let end, let kind): generate(MockGeneration(request, name: name, kind: kind), end, writer)
     case .floods(let chunks): Task { await flood(chunks, writer) }
@@ -97,6 +121,14 @@ final class MockWorker: HTTPResponder {
   private func answer(handoff: String, _ writer: HTTPResponseWriter) {
     let body = #"{"text":"\#(name)","kv_transfer_params":\#(handoff)}"#
     writer.send(.ok, headers: ["content-type": "application/json", "x-engine": name], body: ByteBuffer(string: body))
+  }
+
+  /// As the ticket's `remote_request_id` has it.
+  var handoffID: String { "cmpl-\(name)-0-00ff" }
+
+  private func publish(_ writer: HTTPResponseWriter) {
+    let body = #"{"text":"x","kv_transfer_params":{"remote_request_id":"\#(handoffID)"}}"#
+    writer.send(.ok, headers: ["server": "xpyd"], body: ByteBuffer(string: body))
   }
 
   private func begin(_ writer: HTTPResponseWriter, _ first: String) {

@@ -28,6 +28,19 @@ extension UnsafeRawBufferPointer {
     return memcmp(base + offset, text.utf8Start, length) == 0
   }
 
+  /// - Returns: Just after the quote that ends the string whose first quote is at `start`.
+  func endOfString(at start: Int) -> Int? {
+    var index = start + 1
+    while index < count {
+      switch self[index] {
+      case UInt8(ascii: "\\"): index += 2
+      case UInt8(ascii: "\""): return index + 1
+      default: index += 1
+      }
+    }
+    return nil
+  }
+
   /// The numbers of a JSON array of token ids.
   /// - Parameter start: Just after the opening bracket.
   /// - Returns: nil if it is anything else; `end` is just after the closing bracket.

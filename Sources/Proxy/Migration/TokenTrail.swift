@@ -30,7 +30,7 @@ package struct TokenTrail: Sendable {
   package private(set) var hasUsage = false
   /// `[DONE]` has gone out.
   package private(set) var isDone = false
-  /// False once something has gone out that ids do not tell: text without them, tool calls, reasoning.
+  /// False once the ids do not tell what has gone out: text without ids, tool calls, reasoning.
   private var isWhole = true
   /// The newest event with log-probabilities: it tells where the next token's text begins.
   private(set) var lastLogprobs: [UInt8]?
@@ -69,12 +69,21 @@ package struct TokenTrail: Sendable {
 
   /// Takes what a continuation added; its ids are known from its own events.
   mutating func append(ids: [Int32], hasText: Bool, isFinish: Bool) {
+    if isFinish { isFinished = true }
+    guard isWhole else { return }
     outputIDs += ids
     if hasText { idsWithText = outputIDs.count }
-    if isFinish { isFinished = true }
     // The end may bring text that was held back, and nothing follows it.
-    if hasText, ids.isEmpty, !isFinished { isWhole = false }
-    if promptIDs.count + outputIDs.count > Self.mostTokens { isWhole = false }
+    if hasText, ids.isEmpty, !isFinished { lose() }
+    if promptIDs.count + outputIDs.count > Self.mostTokens { lose() }
+  }
+
+  /// Something has gone out that the ids do not tell, or they are too many to keep.
+  private mutating func lose() {
+    isWhole = false
+    promptIDs = []
+    outputIDs = []
+    idsWithText = 0
   }
 
   mutating func noteUsage() { hasUsage = true }
@@ -106,15 +115,12 @@ package struct TokenTrail: Sendable {
       if event.hasBytes(" ", at: value) { value += 1 }
       from = value
       guard event.hasBytes("[", at: value) else { continue }
-      guard let array = event.tokenIDs(from: value + 1) else {
-        isWhole = false
-        return
-      }
+      guard let array = event.tokenIDs(from: value + 1) else { return lose() }
       hidden.append((line.lowerBound + value)..<(line.lowerBound + array.end))
       from = array.end
       if event.hasBytes("\"", at: key - 1) {
         ids += array.ids
-      } else if event.hasBytes("\"prompt_", at: key - 8), promptIDs.isEmpty {
+      } else if event.hasBytes("\"prompt_", at: key - 8), promptIDs.isEmpty, isWhole {
         promptIDs = array.ids
       }
     }
@@ -123,7 +129,7 @@ package struct TokenTrail: Sendable {
     append(
       ids: ids, hasText: delta == .text,
       isFinish: event.offset(of: "finish_reason\":\"") != nil || event.offset(of: "finish_reason\": \"") != nil)
-    if delta == .unknown { isWhole = false }
+    if delta == .unknown { lose() }
     noteLogprobs(in: event)
   }
 
@@ -149,7 +155,8 @@ package struct TokenTrail: Sendable {
     guard event.hasBytes("\"content\":", at: place) else { return .unknown }
     place += 10
     if event.hasBytes("\"\"}", at: place) || event.hasBytes("null}", at: place) { return .nothing }
-    return event.hasBytes("\"", at: place) ? .text : .unknown
+    guard event.hasBytes("\"", at: place), let end = event.endOfString(at: place) else { return .unknown }
+    return event.hasBytes("}", at: end) ? .text : .unknown
   }
 
   private static func withNull(at places: [Range<Int>], in events: ByteBuffer) -> ByteBuffer {

@@ -122,7 +122,7 @@ extension RequestExchange: UpstreamLegDelegate {
   }
 
   private func resumeReading() {
-    guard let leg else { return }
+    guard let leg, machine.state == .relaying else { return }
     wait(context.configuration.deadlines.idle, .idle)
     leg.pauseReading(false)
   }

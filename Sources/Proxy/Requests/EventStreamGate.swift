@@ -3,13 +3,15 @@ import ServingAPI
 
 /// Lets whole server-sent events through and holds the beginning of an unfinished one back, so that a stream can be
 /// broken between two events, and be judged by its first one. Bytes are never changed.
-struct EventStreamGate: Sendable {
+package struct EventStreamGate: Sendable {
   private static let mostHeld = 1 << 20
-  private(set) var held = ByteBuffer()
+  package private(set) var held = ByteBuffer()
+
+  package init() {}
 
   /// - Returns: The bytes up to the end of the last whole event; nil if there is none yet. An event that is larger than
   ///   the gate holds goes through in parts.
-  mutating func take(_ bytes: ByteBuffer) -> ByteBuffer? {
+  package mutating func take(_ bytes: ByteBuffer) -> ByteBuffer? {
     var bytes = bytes
     if held.readableBytes == 0 { held = bytes } else { held.writeBuffer(&bytes) }
     let count = held.withUnsafeReadableBytes { Self.endOfLastEvent($0) }
