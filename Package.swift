@@ -164,7 +164,7 @@ let package = Package(
         .product(name: "NIOCore", package: "swift-nio"), .product(name: "NIOPosix", package: "swift-nio"),
         .product(name: "NIOHTTP1", package: "swift-nio"), .product(name: "Logging", package: "swift-log"),
       ], exclude: ["Fixtures", "HTML/Fixtures"]),
-    .testTarget(name: "EngineBenchTests", dependencies: ["EngineBench", "Kernels"]),
+    .testTarget(name: "EngineBenchTests", dependencies: ["EngineBench", "Kernels"], exclude: ["Fixtures"]),
     .testTarget(name: "LauncherTests", dependencies: ["Launcher", "TestSupport"]),
     .testTarget(
       name: "EndToEndTests",

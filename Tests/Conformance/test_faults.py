@@ -40,6 +40,29 @@ def test_a_killed_prefiller_loses_no_request_and_leaks_no_block(tmp_path):
     assert code == 0, rest
 
 
+def test_a_decoder_killed_in_mid_stream_costs_no_client_a_word(tmp_path):
+    running = Deployment("1p2d", tmp_path)
+    client = openai.OpenAI(base_url=f"{running.url}/v1", api_key="none", timeout=120, max_retries=0)
+
+    def stream(prompt):
+        return client.completions.create(
+            model=EXAMPLE_MODEL, prompt=prompt, max_tokens=48, temperature=0, stream=True, extra_body={"ignore_eos": True}
+        )
+
+    def rest(begun):
+        first, chunks = begun
+        return first + "".join(chunk.choices[0].text for chunk in chunks)
+
+    expected = ["".join(chunk.choices[0].text for chunk in stream(prompt)) for prompt in PROMPTS[:4]]
+    begun = [(next(chunks).choices[0].text, chunks) for chunks in map(stream, PROMPTS[:4])]
+    running.kill("decoder1")
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(rest, begun)) == expected
+    assert running.metric(running.port, 'xpyd:proxy_migrations_total{outcome="resumed"}') > 0
+    code, answer = running.stop()
+    assert code == 0, answer
+
+
 def test_a_killed_decoder_is_a_clear_error_and_no_hang(tmp_path):
     running = Deployment("1p1d", tmp_path)
     prefiller = running.prefiller_ports[0]

@@ -30,10 +30,16 @@ private let lastRequest = "GET /a HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r
     var limits = HTTPLimits()
     limits.idleTime = .milliseconds(500)
     try await withServer(Recorder(), limits: limits) { server in
-      let client = try await RawClient.connect(server.port)
-      client.send(sent)
-      let answer = await client.receiveAll()
-      #expect(client.isClosed && answer.hasPrefix(sent.isEmpty ? "" : "HTTP/1.1 200 "))
+      // On a machine that is slow just now the time may be over before the request is read: then another has a try.
+      var answer = ""
+      for _ in 0..<20 where answer.isEmpty {
+        let client = try await RawClient.connect(server.port)
+        client.send(sent)
+        answer = await client.receiveAll()
+        #expect(client.isClosed)
+        if sent.isEmpty { break }
+      }
+      #expect(sent.isEmpty ? answer.isEmpty : answer.hasPrefix("HTTP/1.1 200 "))
     }
   }
 
