@@ -2,7 +2,7 @@ import NIOCore
 import NIOPosix
 import Synchronization
 
-/// A TCP client that sends any bytes and waits for what comes back. A wait ends after ten seconds at the latest.
+/// A TCP client that sends any bytes and waits for what comes back. A wait ends after a minute at the latest.
 package final class RawClient: Sendable {
   private let inbox: Inbox
   private let channel: any Channel
@@ -46,7 +46,7 @@ package final class RawClient: Sendable {
 
   /// Everything received so far, once `isDone` says so or the peer has closed.
   package func receive(until isDone: (@Sendable (String) -> Bool)?) async -> String {
-    let timeout = channel.eventLoop.scheduleTask(in: .seconds(10)) { [inbox] in inbox.wake(force: true) }
+    let timeout = channel.eventLoop.scheduleTask(in: .seconds(60)) { [inbox] in inbox.wake(force: true) }
     await inbox.wait(until: isDone)
     timeout.cancel()
     return text

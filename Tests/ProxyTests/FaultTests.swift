@@ -232,7 +232,7 @@ private func short(_ configuration: inout ProxyConfiguration) {
       }
     ) { deployment in
       let decoder = deployment.decoders[0]
-      decoder.play(.hangsBeforeHead, isDeaf: true)
+      decoder.play(.hangsForGood)
       // Deadlines are minutes away: only the checks can free the request that hangs.
       while decoder.bodies.isEmpty {
         let answer = try await deployment.post(plain)

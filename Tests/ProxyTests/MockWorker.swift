@@ -14,6 +14,8 @@ final class MockWorker: HTTPResponder {
   enum Script: Sendable {
     case answers
     case hangsBeforeHead
+    /// From its first request on, `/health` included.
+    case hangsForGood
     /// Only the first time.
     case hangsOnce
     case closesBeforeHead
@@ -44,8 +46,6 @@ final class MockWorker: HTTPResponder {
   /// Chunks of a flood that were written so far.
   let flooded = Log<Int>()
   private let script: Mutex<Script>
-  /// Whether `/health` goes unanswered.
-  private let isDeaf = Mutex(false)
   /// Whether `/health` says 503.
   private let isDraining = Mutex(false)
   private let name: String
@@ -55,10 +55,7 @@ final class MockWorker: HTTPResponder {
     self.name = name
   }
 
-  func play(_ script: Script, isDeaf: Bool = false) {
-    self.script.withLock { $0 = script }
-    self.isDeaf.withLock { $0 = isDeaf }
-  }
+  func play(_ script: Script) { self.script.withLock { $0 = script } }
 
   /// Answers what hangs before its head, once something does.
   func endHanging(_ status: Int) async {
@@ -71,10 +68,10 @@ final class MockWorker: HTTPResponder {
   var bodies: [String] { requests.entries.map { String(buffer: $0.body) } }
 
   func respond(to request: HTTPRequest, writer: HTTPResponseWriter) {
+    let script = script.withLock { $0 }
     if request.path == "/health" {
-      let isDraining = isDraining.withLock { $0 }
-      if !isDeaf.withLock({ $0 }) { writer.send(isDraining ? .serviceUnavailable : .ok) }
-      return
+      if case .hangsForGood = script, !requests.entries.isEmpty { return }
+      return writer.send(isDraining.withLock { $0 } ? .serviceUnavailable : .ok)
     }
     if request.path == "/v1/models" {
       return writer.send(
@@ -83,13 +80,13 @@ final class MockWorker: HTTPResponder {
     writer.onClientGone { self.clientsGone.add(()) }
     requests.add(request)
     let isStreamed = String(buffer: request.body).contains(#""stream":true"#)
-    switch script.withLock({ $0 }) {
+    switch script {
     case .hangsOnce where requests.entries.count == 1: break
     case .answers where isStreamed, .hangsOnce where isStreamed: stream(Self.events(name), writer)
     case .answers, .hangsOnce: answer(handoff: Self.handoff, writer)
     case .answersWithoutHandoff: answer(handoff: "null", writer)
     case .answersNoJSON: writer.send(.ok, body: ByteBuffer(string: "oops"))
-    case .hangsBeforeHead: hanging.add(writer)
+    case .hangsBeforeHead, .hangsForGood: hanging.add(writer)
     case .closesBeforeHead: writer.abort()
     case .status(let code):
       writer.send(HTTPResponseStatus(statusCode: code), body: ByteBuffer(string: #"{"error":"\#(code)"}"#))
