@@ -23,7 +23,7 @@ model: build
 # hundreds at once only make each other late. A test that hangs is an error after ten minutes.
 swift-test: model
 	$(SWIFT) build -c release --build-tests
-	SWT_EXPERIMENTAL_MAXIMUM_PARALLELIZATION_WIDTH=8 timeout 600 $(SWIFT) test -c release --skip-build
+	SWT_EXPERIMENTAL_MAXIMUM_PARALLELIZATION_WIDTH=8 timeout -k 10 600 $(SWIFT) test -c release --skip-build
 
 # The built binary, as processes, seen through the official OpenAI client.
 conformance: model $(PYTHON_PACKAGES)/.installed
