@@ -4,7 +4,7 @@ import ServingAPI
 import TestSupport
 import Testing
 
-@Suite(.timeLimit(.minutes(1)))
+@Suite(.timeLimit(.minutes(5)))
 struct ClientTests {
   @Test func `An answer becomes a record: times, counts, status`() async throws {
     try await ScriptedServer.run({ _ in .streams(ScriptedServer.answer) }) { server, target in

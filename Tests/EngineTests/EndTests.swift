@@ -2,7 +2,7 @@ import Engine
 import Testing
 
 /// How requests end: by a token, by a refusal, by the client, by the operator.
-@Suite(.timeLimit(.minutes(1))) struct EndTests {
+@Suite(.timeLimit(.minutes(5))) struct EndTests {
   // MARK: By a token
 
   /// The fifth token of the continuation, and the first place where it occurs.

@@ -5,7 +5,7 @@ import TestSupport
 import Testing
 
 /// 500 requests of every kind, cancelled and struck by faults as a seed decides.
-@Suite(.timeLimit(.minutes(2))) struct FuzzTests {
+@Suite(.timeLimit(.minutes(5))) struct FuzzTests {
   private enum Leave: Sendable {
     case never
     case byName(afterTokens: Int)

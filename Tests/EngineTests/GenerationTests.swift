@@ -2,7 +2,7 @@ import Engine
 import Testing
 
 /// One engine, nothing moved: batches, chunks, prefix cache and preemption must not change one token.
-@Suite(.timeLimit(.minutes(1))) struct GenerationTests {
+@Suite(.timeLimit(.minutes(5))) struct GenerationTests {
   @Test(arguments: [4, 16])
   func `Prompts of every length up to 100 give the model's own continuation`(blockSize: Int) async throws {
     let test = try TestEngine(blocks: 256, blockSize: blockSize)

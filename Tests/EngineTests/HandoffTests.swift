@@ -3,7 +3,7 @@ import KVTransfer
 import Testing
 
 /// The main one: what a prefiller computed and a decoder continued equals what one worker does, token for token.
-@Suite(.timeLimit(.minutes(1))) struct HandoffTests {
+@Suite(.timeLimit(.minutes(5))) struct HandoffTests {
   /// Prefill on `prefiller`, decode on `decoder`.
   private func disaggregated(
     _ prefiller: TestEngine, _ decoder: TestEngine, id: String, _ prompt: [Int32], _ sampling: SamplingParameters

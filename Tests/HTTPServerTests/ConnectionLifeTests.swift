@@ -24,7 +24,7 @@ private final class Streamer: HTTPResponder {
 private let request = "GET /a HTTP/1.1\r\nHost: h\r\n\r\n"
 private let lastRequest = "GET /a HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n"
 
-@Suite(.timeLimit(.minutes(1))) struct ConnectionLifeTests {
+@Suite(.timeLimit(.minutes(5))) struct ConnectionLifeTests {
   @Test(arguments: ["", request])
   func `A connection that idles, before its first request or after it, is closed`(sent: String) async throws {
     var limits = HTTPLimits()

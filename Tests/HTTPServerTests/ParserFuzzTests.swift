@@ -34,7 +34,7 @@ private func read(_ pieces: [ArraySlice<UInt8>], limits: HTTPLimits) -> [Reading
   return readings
 }
 
-@Suite(.timeLimit(.minutes(2))) struct ParserFuzzTests {
+@Suite(.timeLimit(.minutes(5))) struct ParserFuzzTests {
   private static let seeds = [
     "POST /a?b HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n3;x\r\nxyz\r\n0\r\nT: t\r\n\r\n"
       + "GET /s HTTP/1.1\r\nHost: h\r\n\r\n",

@@ -37,7 +37,7 @@ private func connect(_ port: Int, trusting name: String) async throws -> RawClie
 
 private let lastRequest = "POST /a HTTP/1.1\r\nHost: h\r\nConnection: close\r\nContent-Length: 3\r\n\r\nabc"
 
-@Suite(.timeLimit(.minutes(1))) struct TLSTests {
+@Suite(.timeLimit(.minutes(5))) struct TLSTests {
   @Test func `A request comes and its answer goes over TLS, and a new certificate serves without a restart`()
     async throws
   {

@@ -5,7 +5,7 @@ import Testing
 
 /// A handoff that nobody will pull is released when its decoder knows, not when its lease ends: the clock of the leases
 /// stands still in these tests.
-@Suite(.timeLimit(.minutes(1))) struct AbandonTests {
+@Suite(.timeLimit(.minutes(5))) struct AbandonTests {
   private static let transports: [TransferConfiguration.Transports] = [.shm, .tcp]
   private let clock = HandClock()
 

@@ -5,7 +5,7 @@ import Testing
 private let transports: [TransferConfiguration.Transports] = [.shm, .tcp]
 
 /// What every transport must do; the same tests over each.
-@Suite(.timeLimit(.minutes(1))) struct ConformanceTests {
+@Suite(.timeLimit(.minutes(5))) struct ConformanceTests {
   @Test(arguments: transports, [(0, 0), (1, 1), (4, 1), (5, 2), (320, 80)])
   func `What is pulled is what was published, and it is released once`(
     transport: TransferConfiguration.Transports, size: (tokens: Int, blocks: Int)

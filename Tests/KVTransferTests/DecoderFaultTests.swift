@@ -4,7 +4,7 @@ import Testing
 
 /// What goes wrong at the decoder, at each step that the prefiller waits for: the blocks are pulled by the next
 /// decoder, or freed, but never lost.
-@Suite(.timeLimit(.minutes(1))) struct DecoderFaultTests {
+@Suite(.timeLimit(.minutes(5))) struct DecoderFaultTests {
   /// Where the decoder is when it dies.
   enum Moment: CaseIterable { case afterHandshake, afterClaim, afterCLAIMED, inMidData, afterData }
 

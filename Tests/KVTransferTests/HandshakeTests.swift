@@ -3,7 +3,7 @@ import KVTransfer
 import Testing
 
 /// Two workers that do not fit are told why before any KV moves.
-@Suite(.timeLimit(.minutes(1))) struct HandshakeTests {
+@Suite(.timeLimit(.minutes(5))) struct HandshakeTests {
   private func refusal(
     prefiller: (inout TransferConfiguration, inout KVIdentity) -> Void = { _, _ in },
     decoder: (inout TransferConfiguration, inout KVIdentity) -> Void = { _, _ in }

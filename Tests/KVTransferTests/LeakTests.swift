@@ -3,7 +3,7 @@ import KVBlocks
 import KVTransfer
 import Testing
 
-@Suite(.timeLimit(.minutes(1))) struct LeakTests {
+@Suite(.timeLimit(.minutes(5))) struct LeakTests {
   private static let pulls = 400
   /// Other suites of this process open and close files meanwhile; a leak of one a pull is far more than that.
   private static let noise = pulls / 2

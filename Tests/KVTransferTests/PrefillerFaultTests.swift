@@ -173,7 +173,7 @@ struct PrefillerFault: Sendable, CustomTestStringConvertible {
   }
 }
 
-@Suite(.timeLimit(.minutes(1))) struct PrefillerFaultTests {
+@Suite(.timeLimit(.minutes(5))) struct PrefillerFaultTests {
   @Test(arguments: PrefillerFault.inHandshake + PrefillerFault.inPull)
   func `The pull ends with a clear error, and the next one works`(fault: PrefillerFault) async throws {
     let scripted = try ScriptedPrefiller(fault.script)

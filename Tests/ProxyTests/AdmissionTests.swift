@@ -30,7 +30,7 @@ private func queued(_ deployment: Deployment) async throws -> Int {
   return try #require(Int(match.output.1))
 }
 
-@Suite(.timeLimit(.minutes(1))) struct AdmissionTests {
+@Suite(.timeLimit(.minutes(5))) struct AdmissionTests {
   @Test func `A request that finds no room waits, and runs when there is some`() async throws {
     try await withBusyProxy({ _ in }) { deployment, holder in
       let waiting = try await deployment.client()

@@ -9,7 +9,7 @@ private let streamed = #"{"prompt":"x","max_tokens":5,"stream":true}"#
 private func together(_ configuration: inout ProxyConfiguration) { configuration.handoff = .sglang }
 
 /// Handoffs whose legs start at once.
-@Suite(.timeLimit(.minutes(1))) struct BothLegsTests {
+@Suite(.timeLimit(.minutes(5))) struct BothLegsTests {
   private static func rooms(_ workers: [MockWorker]) -> [Substring] {
     workers.flatMap(\.bodies).compactMap { $0.split(separator: #""bootstrap_room":"#).last?.prefix { $0.isNumber } }
   }

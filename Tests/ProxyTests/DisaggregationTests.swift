@@ -139,7 +139,7 @@ private func unseen(_ tokens: Int) -> PromptSize {
   }
 }
 
-@Suite(.timeLimit(.minutes(1))) struct DisaggregationTests {
+@Suite(.timeLimit(.minutes(5))) struct DisaggregationTests {
   @Test(arguments: [0, 10, 1_000_000])
   func `A prompt below the threshold skips the prefiller, and the metric says so`(threshold: Int) async throws {
     try await Deployment.run(configure: { $0.disaggregation = .tokens(threshold) }) { deployment in
@@ -197,7 +197,7 @@ private func unseen(_ tokens: Int) -> PromptSize {
   }
 }
 
-@Suite(.timeLimit(.minutes(1))) struct MixedFleetTests {
+@Suite(.timeLimit(.minutes(5))) struct MixedFleetTests {
   @Test func `A worker of both roles serves a request alone, in one leg`() async throws {
     try await Deployment.run(prefillers: [], configure: { $0.moveDecodersToBoth() }) { deployment in
       let sent = [#"{"prompt":"x"}"#, #"{"prompt":"y","stream":true}"#]

@@ -12,7 +12,7 @@ private func short(_ configuration: inout ProxyConfiguration) {
   configuration.deadlines.idle = .milliseconds(500)
 }
 
-@Suite(.timeLimit(.minutes(1))) struct FaultTests {
+@Suite(.timeLimit(.minutes(5))) struct FaultTests {
   static let prefillFaults: [MockWorker.Script?] = [
     nil, .hangsBeforeHead, .closesBeforeHead, .status(500), .status(503), .status(429), .breaksOffInBody,
   ]

@@ -67,7 +67,7 @@ private final class Pages: HTTPResponder {
   }
 }
 
-@Suite(.timeLimit(.minutes(1))) struct HandoffDetectorTests {
+@Suite(.timeLimit(.minutes(5))) struct HandoffDetectorTests {
   @Test(
     arguments: [
       (

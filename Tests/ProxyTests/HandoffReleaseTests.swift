@@ -6,7 +6,7 @@ import Testing
 private let streamed = #"{"prompt":"x","max_tokens":5,"stream":true}"#
 
 /// A handoff that was published and that nobody will pull.
-@Suite(.timeLimit(.minutes(1))) struct HandoffReleaseTests {
+@Suite(.timeLimit(.minutes(5))) struct HandoffReleaseTests {
   private static func expectRelease(_ prefiller: MockWorker) async {
     await prefiller.requests.wait(for: 2)
     #expect(prefiller.requests.entries[1].path == "/kv/release")
@@ -66,7 +66,7 @@ private let streamed = #"{"prompt":"x","max_tokens":5,"stream":true}"#
   }
 }
 
-@Suite(.timeLimit(.minutes(1))) struct DrainTests {
+@Suite(.timeLimit(.minutes(5))) struct DrainTests {
   @Test func `A draining worker keeps its streams and gets no new legs`() async throws {
     try await Deployment.run(
       decoders: [.hangsAfterFirstEvent, .answers], configure: { $0.healthCheck.interval = .milliseconds(10) }

@@ -13,7 +13,7 @@ private func body(_ more: String = "", chat: Bool = false) -> String {
 
 private func shortIdle(_ configuration: inout ProxyConfiguration) { configuration.deadlines.idle = .milliseconds(300) }
 
-@Suite(.timeLimit(.minutes(1))) struct MigrationTests {
+@Suite(.timeLimit(.minutes(5))) struct MigrationTests {
   static let usage = #","stream_options":{"include_usage":true}"#
   static let ends: [StreamEnd] =
     (1...8).map { .closes(afterTokens: $0) } + [

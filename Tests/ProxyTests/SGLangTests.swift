@@ -65,7 +65,7 @@ private struct SGLangWorker: HTTPResponder {
   }
 }
 
-@Suite(.timeLimit(.minutes(1))) struct SGLangTests {
+@Suite(.timeLimit(.minutes(5))) struct SGLangTests {
   private static func run(
     deadDecoders: Int = 0, _ body: (Deployment, SGLangFleet) async throws -> Void
   ) async throws {

@@ -10,7 +10,7 @@ private let ask =
   #""kv_transfer_params":{"do_remote_decode":true,"do_remote_prefill":false,"remote_engine_id":null,"#
   + #""remote_block_ids":null,"remote_host":null,"remote_port":null}}"#
 
-@Suite(.timeLimit(.minutes(1))) struct TwoLegTests {
+@Suite(.timeLimit(.minutes(5))) struct TwoLegTests {
   @Test
   func `The prefiller gets one token to compute, the decoder the handoff unread, the client the decoder's answer`()
     async throws
