@@ -78,7 +78,8 @@ let package = Package(
         .product(name: "NIOPosix", package: "swift-nio"),
         .product(name: "NIOHTTP1", package: "swift-nio"),
         .product(name: "Logging", package: "swift-log"),
-      ]),
+      ],
+      resources: [.embedInCode("Dashboard/dashboard.html")]),
     .target(
       name: "Bench",
       dependencies: [

@@ -41,6 +41,8 @@ final class ProxyResponder: HTTPResponder {
     case .version: writer.send(.ok, ["version": .string(context.configuration.version)])
     case .load: writer.send(.ok, context.loadPage)
     case .logLevel: logLevel(request, writer)
+    case .dashboard: writer.send(.ok, headers: Dashboard.fields, body: Dashboard.page)
+    case .workerMetrics: WorkerMetrics.relay(request, writer: writer, loop: loop)
     }
   }
 

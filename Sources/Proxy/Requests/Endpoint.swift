@@ -19,6 +19,8 @@ enum Endpoint: String, CaseIterable {
   case version
   case load
   case logLevel
+  case dashboard
+  case workerMetrics
 
   init?(path: String) {
     switch path {
@@ -41,6 +43,8 @@ enum Endpoint: String, CaseIterable {
     case "/version": self = .version
     case "/load": self = .load
     case "/log-level": self = .logLevel
+    case "/": self = .dashboard
+    case _ where WorkerMetrics.worker(of: path) != nil: self = .workerMetrics
     default: return nil
     }
   }
@@ -74,7 +78,7 @@ enum Endpoint: String, CaseIterable {
     case .completions, .chat, .tokenize, .detokenize, .embeddings, .responses, .messages, .score, .rerank, .pooling,
       .classify:
       true
-    case .models, .health, .ready, .metrics, .stats, .version, .load, .logLevel: false
+    case .models, .health, .ready, .metrics, .stats, .version, .load, .logLevel, .dashboard, .workerMetrics: false
     }
   }
 
