@@ -28,12 +28,19 @@ XK_AVX2_INLINE __m256i nibble_words(const uint8_t *block, int has_minimum, size_
   return _mm256_loadu_si256((const __m256i *)(words + group * 4 * XK_PANEL + 32 * half));
 }
 
-/// Quant k of eight outputs of a block of Q8_0, as numbers.
+/// Scales of eight outputs of a block of Q8_0, for what `signed_bytes` gives.
+XK_AVX2_INLINE __m256 byte_scales(const uint8_t *block, int half) {
+  return _mm256_mul_ps(xk_load_halves(block + 16 * half), _mm256_set1_ps(0x1p-24f));
+}
+
+/// Quant k of eight outputs of a block of Q8_0, times 2^24: one shuffle puts each where it is the number's highest byte.
 XK_AVX2_INLINE __m256 signed_bytes(const uint8_t *block, size_t k, int half) {
   size_t place = k / 8 * 8 + xk_even_first(k % 8);
   const uint8_t *words = block + 2 * XK_PANEL + place / 4 * 4 * XK_PANEL + 32 * half;
-  __m256i shifted = _mm256_slli_epi32(_mm256_loadu_si256((const __m256i *)words), 24 - 8 * (int)(place % 4));
-  return _mm256_cvtepi32_ps(_mm256_srai_epi32(shifted, 24));
+  char b = (char)(place % 4), z = (char)0x80;
+  __m128i to_top = _mm_setr_epi8(z, z, z, b, z, z, z, b + 4, z, z, z, b + 8, z, z, z, b + 12);
+  __m256i bytes = _mm256_loadu_si256((const __m256i *)words);
+  return _mm256_cvtepi32_ps(_mm256_shuffle_epi8(bytes, _mm256_broadcastsi128_si256(to_top)));
 }
 
 /// Eight weights of a format without blocks.
@@ -66,7 +73,7 @@ XK_AVX2_INLINE void unpack_nibbles(const uint8_t *block, int has_minimum, float 
 }
 
 XK_AVX2_INLINE void unpack_bytes(const uint8_t *block, float *tile) {
-  __m256 low = xk_load_halves(block), high = xk_load_halves(block + 16);
+  __m256 low = byte_scales(block, 0), high = byte_scales(block, 1);
   for (size_t group = 0; group < 4; group++, block += 8 * XK_PANEL, tile += 8 * XK_PANEL) {
 #pragma clang loop unroll(full)
     for (size_t i = 0; i < 8; i++) {
@@ -219,7 +226,7 @@ XK_AVX2_INLINE void row_by_bytes(const int panels, const float *x, const uint8_t
     UNROLL for (int p = 0; p < panels; p++) {
       const uint8_t *block = panel + (size_t)p * panel_bytes;
       prefetch_block(block, bytes, done, panel_bytes, panels);
-      UNROLL for (int half = 0; half < 2; half++) d[p][half] = xk_load_halves(block + 16 * half);
+      UNROLL for (int half = 0; half < 2; half++) d[p][half] = byte_scales(block, half);
     }
 #pragma clang loop unroll(disable)
     for (size_t group = 0; group < 4; group++) {

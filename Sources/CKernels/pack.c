@@ -1,18 +1,21 @@
 // The layout of a packed panel: 16 outputs side by side, so that one vector load holds one input of eight outputs.
 //
-// A panel is a row of blocks along the inputs, each as many bytes as the 16 blocks of the file that it was made of:
+// A panel is a row of blocks along the inputs, each as many bytes as 16 blocks of its format:
 // - F32, F16, BF16: `[k][16]`.
 // - Q4_0, Q4_1: `[d: 16 halves][m: 16 halves, Q4_1 only]`, then the nibbles as `[k / 8][16]` 32-bit words; word j of
 //   group g holds inputs 8g…8g+7 of output j, the lowest nibble first.
 // - Q8_0: `[d: 16 halves]`, then signed bytes as `[k / 4][16]` 32-bit words; of each eight inputs, the first word holds
 //   the even ones and the second the odd ones, as a word of nibbles gives them, masked and shifted.
+// - Q5_0 becomes Q8_0: its five bits are in two places of the file, and decode would take ten times as long.
 // - The others: the file's 16 blocks, one after the other.
 #include "CKernels.h"
 #include "int8.h"
 
+uint32_t xk_panel_format(uint32_t format) { return format == XK_Q5_0 ? XK_Q8_0 : format; }
+
 size_t xk_panel_bytes(uint32_t format, size_t columns) {
   size_t elements = xk_block_elements(format);
-  return elements ? columns / elements * xk_block_bytes(format) * XK_PANEL : 0;
+  return elements ? columns / elements * xk_block_bytes(xk_panel_format(format)) * XK_PANEL : 0;
 }
 
 int xk_has_int8(uint32_t format) { return format == XK_Q4_0 || format == XK_Q4_1 || format == XK_Q8_0; }
@@ -55,6 +58,19 @@ static void pack_bytes(const uint8_t *block, size_t j, uint8_t *out) {
   }
 }
 
+/// From Q5_0.
+static void pack_five_bits(const uint8_t *block, size_t j, uint8_t *out) {
+  uint8_t bytes[34];
+  uint32_t high;
+  memcpy(bytes, block, 2);
+  memcpy(&high, block + 2, sizeof high);
+  for (size_t k = 0; k < 32; k++) {
+    int low = block[6 + k % 16] >> 4 * (k / 16) & 15;
+    bytes[2 + k] = (uint8_t)((low | (int)(high >> k & 1) << 4) - 16);
+  }
+  pack_bytes(bytes, j, out);
+}
+
 void xk_pack(uint32_t format, const uint8_t *file, size_t rows, size_t columns, uint8_t *panel) {
   size_t bytes = xk_block_bytes(format), blocks = columns / xk_block_elements(format), row_bytes = blocks * bytes;
   if (rows < XK_PANEL) memset(panel, 0, xk_panel_bytes(format, columns));
@@ -63,12 +79,13 @@ void xk_pack(uint32_t format, const uint8_t *file, size_t rows, size_t columns, 
     return;
   }
   for (size_t b = 0; b < blocks; b++) {
-    uint8_t *out = panel + b * bytes * XK_PANEL;
+    uint8_t *out = panel + b * xk_block_bytes(xk_panel_format(format)) * XK_PANEL;
     for (size_t j = 0; j < rows; j++) {
       const uint8_t *block = file + j * row_bytes + b * bytes;
       switch (format) {
       case XK_Q4_0: pack_nibbles(block, 2, j, out); break;
       case XK_Q4_1: pack_nibbles(block, 4, j, out); break;
+      case XK_Q5_0: pack_five_bits(block, j, out); break;
       case XK_Q8_0: pack_bytes(block, j, out); break;
       default: memcpy(out + j * bytes, block, bytes);
       }

@@ -9,11 +9,14 @@ package final class PackedMatrix: Sendable {
   package let rows: Int
   /// Inputs.
   package let columns: Int
+  /// As the file has it.
   package let format: TensorFormat
   /// What its products read activations as: what was asked for, float32 where the format has no int8 products.
   package let activations: ActivationType
   package var byteCount: Int { panelCount * panelBytes }
 
+  /// A `ggml_type`: the one to tell the primitives.
+  let panelFormat: UInt32
   let panelBytes: Int
   private let memory: PanelMemory
 
@@ -29,7 +32,8 @@ package final class PackedMatrix: Sendable {
     self.rows = rows
     self.columns = columns
     self.format = format
-    self.activations = xk_has_int8(format.rawValue) != 0 ? activations : .float32
+    panelFormat = xk_panel_format(format.rawValue)
+    self.activations = xk_has_int8(panelFormat) != 0 ? activations : .float32
     panelBytes = xk_panel_bytes(format.rawValue, columns)
     let panelCount = (rows + panelWidth - 1) / panelWidth
     let memory = PanelMemory(byteCount: panelCount * panelBytes)

@@ -35,7 +35,7 @@ enum ProductRows {
     _ matrix: PackedMatrix, panel: Int, inputs: Range<Int>, into tile: UnsafeMutableRawPointer,
     _ table: UnsafePointer<xk_table>
   ) {
-    let (format, weights) = (matrix.format.rawValue, matrix.panel(panel))
+    let (format, weights) = (matrix.panelFormat, matrix.panel(panel))
     switch self {
     case .float32:
       table.pointee.unpack(format, weights, inputs.lowerBound, inputs.count, tile.assumingMemoryBound(to: Float.self))
@@ -61,7 +61,7 @@ enum ProductRows {
     case .int8:
       table.pointee.int8_tile_product(
         pointers.assumingMemoryBound(to: UnsafePointer<xk_int8_block>?.self), rows.count,
-        tile.assumingMemoryBound(to: xk_int8_tile.self), xk_has_signed_quants(matrix.format.rawValue), inputs, sums,
+        tile.assumingMemoryBound(to: xk_int8_tile.self), xk_has_signed_quants(matrix.panelFormat), inputs, sums,
         stride, add ? 1 : 0)
     }
   }
@@ -70,7 +70,7 @@ enum ProductRows {
   func multiplyOneRow(
     _ matrix: PackedMatrix, panels: Range<Int>, into sums: UnsafeMutablePointer<Float>, _ table: UnsafePointer<xk_table>
   ) {
-    let (format, first) = (matrix.format.rawValue, matrix.panel(panels.lowerBound))
+    let (format, first) = (matrix.panelFormat, matrix.panel(panels.lowerBound))
     switch self {
     case .float32(let x): table.pointee.vector_product(format, x, first, panels.count, matrix.columns, sums)
     case .int8(let x): table.pointee.int8_vector_product(format, x, first, panels.count, matrix.columns, sums)

@@ -4,7 +4,7 @@ import Testing
 
 struct Int8ProductTests {
   typealias Fixture = MatrixProductTests.Fixture
-  static let formats: [TensorFormat] = [.q4_0, .q4_1, .q8_0]
+  static let formats: [TensorFormat] = [.q4_0, .q4_1, .q5_0, .q8_0]
   /// More than one stretch of a tile.
   static let columns = 1056
 
@@ -46,7 +46,7 @@ struct Int8ProductTests {
     let scale: [UInt8] = [0, 0x3c]  // 1
     let zero: [UInt8] = format == .q4_1 ? [0, 0] : []
     for quants: UInt8 in [0xff, 0x80, 0x7f, 0] {
-      let block = scale + zero + [UInt8](repeating: quants, count: format == .q8_0 ? 32 : 16)
+      let block = scale + zero + [UInt8](repeating: quants, count: format == .q8_0 ? 32 : format == .q5_0 ? 20 : 16)
       let matrix = PackedMatrix(
         packing: block, format: format, rows: 1, columns: 32, activations: .int8, threads: MatrixProductTests.single)
       for sign: Float in [1, -1] {

@@ -31,7 +31,7 @@ private struct ReferenceInt8Block {
   }
 }
 
-/// A block of Q4_0, Q4_1 or Q8_0: weight = `quant · scale + minimum`.
+/// A block of Q4_0, Q4_1, Q5_0 or Q8_0: weight = `quant · scale + minimum`.
 private struct ReferenceQuants {
   let scale: Float
   let minimum: Float?
@@ -44,6 +44,12 @@ private struct ReferenceQuants {
     if format == .q8_0 {
       minimum = nil
       quants = block[2...].map { Int(Int8(bitPattern: $0)) }
+    } else if format == .q5_0 {
+      minimum = nil
+      quants = (0..<32).map { index in
+        let low = Int(block[6 + index % 16] >> (index < 16 ? 0 : 4) & 15)
+        return low + Int(block[2 + index / 8] >> (index % 8) & 1) * 16 - 16
+      }
     } else {
       minimum = format == .q4_1 ? half(2) : -8 * scale
       let nibbles = block[(format == .q4_1 ? 4 : 2)...]

@@ -133,7 +133,11 @@ const xk_table *xk_portable(void);
 /// AVX2, FMA and F16C; NULL where the machine has them not.
 const xk_table *xk_avx2(void);
 
-/// Bytes of one packed panel of `columns` inputs: as many as 16 rows of the file. 0 for an unknown format.
+/// The format that a panel packed from the file's `format` has, which the table's functions are told: itself, but Q8_0
+/// for Q5_0, whose weights are such numbers too (quant − 16, and the same scale).
+uint32_t xk_panel_format(uint32_t format);
+
+/// Bytes of one packed panel of `columns` inputs. 0 for an unknown format.
 size_t xk_panel_bytes(uint32_t format, size_t columns);
 
 /// Weights per block of the format, and its bytes; 0 for an unknown format.
@@ -144,7 +148,8 @@ size_t xk_block_bytes(uint32_t format);
 int xk_has_int8(uint32_t format);
 int xk_has_signed_quants(uint32_t format);
 
-/// Repacks `rows` (1…16) rows of the file, `columns` weights each, into one panel. Missing rows become zeros.
+/// Repacks `rows` (1…16) rows of the file, in its format, `columns` weights each, into one panel. Missing rows become
+/// zeros.
 void xk_pack(uint32_t format, const uint8_t *rows_of_file, size_t rows, size_t columns, uint8_t *panel);
 
 /// ggml's reference dequantisers, bit for bit; `count` is whole blocks.
