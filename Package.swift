@@ -99,8 +99,8 @@ let package = Package(
     .executableTarget(
       name: "xpyd",
       dependencies: [
-        "Launcher", "ModelStore", "ModelFiles", "Worker", "Proxy", "Engine", "KVTransfer", "EngineBench", "Bench",
-        "Kernels", "Tokenization", "ServingAPI",
+        "Launcher", "ModelStore", "ModelFiles", "Worker", "Proxy", "Engine", "KVBlocks", "KVTransfer", "EngineBench",
+        "Bench", "Kernels", "Tokenization", "ServingAPI",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Logging", package: "swift-log"),
         .product(name: "NIOCore", package: "swift-nio"),
@@ -170,7 +170,8 @@ let package = Package(
     .testTarget(
       name: "EndToEndTests",
       dependencies: [
-        "Worker", "Proxy", "Engine", "KVTransfer", "TestSupport", .product(name: "Logging", package: "swift-log"),
+        "Worker", "Proxy", "Engine", "KVBlocks", "KVTransfer", "TestSupport",
+        .product(name: "Logging", package: "swift-log"),
       ]),
   ]
 )

@@ -101,7 +101,7 @@ extension KVTransferError: CustomStringConvertible {
     case .tokenizerMismatch(let local, let remote, let peer):
       "Tokenizers differ: ours \(local), that of \(peer) \(remote). Start both workers with the same model file."
     case .layoutMismatch(let local, let remote, let peer):
-      "KV layouts differ: ours \(local), that of \(peer) \(remote). Start both with the same model file and --block-size."
+      "KV layouts differ: ours \(local), that of \(peer) \(remote). Start both with the same model file, --block-size and --kv-cache-dtype."
     case .unauthorized(let peer):
       "\(peer) does not know our shared secret. Start both workers with the same --kv-secret-file."
     default: label

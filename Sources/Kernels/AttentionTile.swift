@@ -6,14 +6,17 @@ extension Attention {
     state.reset()
     if readsHalves(queries) { return computeRow(queries, segment: segment, into: state) }
     let end = min((segment + 1) * AttentionState.segment, queries.position + queries.rows.count)
-    let floats = AttentionState.tile * (kv.headDim + width) + queriesPerStep * AttentionState.tile
+    let floats =
+      AttentionState.tile * (kv.headDim + width) + queriesPerStep * AttentionState.tile + keyTile * kv.headDim
     withUnsafeTemporaryAllocation(byteCount: floats * 4, alignment: 64) { memory in
       let keys = memory.baseAddress!.assumingMemoryBound(to: Float.self)
       let values = keys + AttentionState.tile * kv.headDim
       let scores = values + AttentionState.tile * width
+      let widened = scores + queriesPerStep * AttentionState.tile
       for first in stride(from: segment * AttentionState.segment, to: end, by: AttentionState.tile) {
         let tile = AttentionTile(
-          first: first, count: min(AttentionState.tile, end - first), keys: keys, values: values, scores: scores)
+          first: first, count: min(AttentionState.tile, end - first), keys: keys, values: values, scores: scores,
+          widened: widened)
         load(tile, queries)
         for query in stride(from: 0, to: state.count, by: queriesPerStep) {
           step(query..<min(query + queriesPerStep, state.count), of: queries, tile, state)
@@ -33,8 +36,7 @@ extension Attention {
       let keys = kv.keys(block: queries.blockTable[index], head: queries.kvHead) + slot * kv.bytesPerSlot
       prefetch(position: tile.first + done + AttentionState.tile, slots: slots, queries, plane: 0)
       prefetch(position: tile.first + done + AttentionState.tile, slots: slots, queries, plane: 1)
-      table.pointee.transpose_keys(
-        keys, kv.elementType == .f16 ? 1 : 0, slots, kv.headDim, tile.keys + (done - column) * kv.headDim + column)
+      transpose(keys, slots: slots, into: tile.keys + (done - column) * kv.headDim + column, widened: tile.widened)
       unpackValues(keys + kv.bytesPerPlane, slots: min(slots, tile.count - done), into: tile.values + done * width)
       done += slots
     }
@@ -49,6 +51,20 @@ extension Attention {
     xk_prefetch(keys + plane * kv.bytesPerPlane, slots * kv.bytesPerSlot)
   }
 
+  /// - Parameter widened: Room for the keys in float.
+  private func transpose(
+    _ keys: UnsafeRawPointer, slots: Int, into columns: UnsafeMutablePointer<Float>,
+    widened: UnsafeMutablePointer<Float>
+  ) {
+    switch kv.elementType {
+    case .f16: table.pointee.transpose_keys(keys, 1, slots, kv.headDim, columns)
+    case .f32: table.pointee.transpose_keys(keys, 0, slots, kv.headDim, columns)
+    case .q8_0:
+      dequantize(keys, format: .q8_0, count: slots * kv.headDim, into: widened)
+      table.pointee.transpose_keys(widened, 0, slots, kv.headDim, columns)
+    }
+  }
+
   private func unpackValues(_ source: UnsafeRawPointer, slots: Int, into rows: UnsafeMutablePointer<Float>) {
     // Without padding the slots are one array.
     let (lines, length) = width == kv.headDim ? (1, slots * width) : (slots, kv.headDim)
@@ -57,6 +73,7 @@ extension Attention {
       switch kv.elementType {
       case .f16: table.pointee.widen(source.assumingMemoryBound(to: UInt16.self), row, length)
       case .f32: row.update(from: source.assumingMemoryBound(to: Float.self), count: length)
+      case .q8_0: dequantize(source, format: .q8_0, count: length, into: row)
       }
       if lines > 1 { (row + length).update(repeating: 0, count: width - length) }
     }
@@ -121,6 +138,8 @@ private struct AttentionTile {
   let values: UnsafeMutablePointer<Float>
   /// `[6][64]`.
   let scores: UnsafeMutablePointer<Float>
+  /// `[16][headDim]`: a few keys on their way from a quantised pool.
+  let widened: UnsafeMutablePointer<Float>
 }
 
 private let queriesPerStep = Int(XK_TILE_ROWS)

@@ -7,8 +7,16 @@ package struct PagedKV {
   package enum ElementType: Sendable {
     case f16
     case f32
+    /// ggml's blocks of 32 numbers, each with its scale; a head must be whole blocks.
+    case q8_0
 
-    var bytes: Int { self == .f16 ? 2 : 4 }
+    var format: TensorFormat {
+      switch self {
+      case .f16: .f16
+      case .f32: .f32
+      case .q8_0: .q8_0
+      }
+    }
   }
 
   /// Block 0's bytes of this layer.
@@ -26,6 +34,7 @@ package struct PagedKV {
     elementType: ElementType
   ) {
     precondition(blockSize > 0 && kvHeads > 0 && headDim > 0)
+    precondition(headDim % elementType.format.blockElements == 0)
     self.base = base
     self.bytesPerBlock = bytesPerBlock
     self.blockSize = blockSize
@@ -34,7 +43,7 @@ package struct PagedKV {
     self.elementType = elementType
   }
 
-  var bytesPerSlot: Int { headDim * elementType.bytes }
+  var bytesPerSlot: Int { elementType.format.byteCount(of: headDim) }
   var bytesPerHead: Int { blockSize * bytesPerSlot }
   var bytesPerPlane: Int { kvHeads * bytesPerHead }
 
@@ -87,6 +96,7 @@ extension PagedKV {
     switch elementType {
     case .f16: instructions.table.pointee.narrow(x, slot.assumingMemoryBound(to: UInt16.self), headDim)
     case .f32: slot.assumingMemoryBound(to: Float.self).update(from: x, count: headDim)
+    case .q8_0: xk_quantize_q8_0(x, headDim, slot.assumingMemoryBound(to: UInt8.self))
     }
   }
 }

@@ -27,6 +27,9 @@ package final class LlamaModel: LanguageModel {
   ) throws(ModelError) {
     let start = ContinuousClock.now
     configuration = try ModelConfiguration(file: file, maxContext: maxContext)
+    guard configuration.headDim % kvElementType.blockElements == 0 else {
+      throw .unsuitableKVCache(kvElementType, headDim: configuration.headDim)
+    }
     weights = try LlamaWeights(
       file: file, configuration: configuration, activations: activations, threads: threads)
     kvLayout = KVLayout(
@@ -165,6 +168,16 @@ package final class LlamaModel: LanguageModel {
     PagedKV(
       base: kv.base + layer * kvLayout.bytesPerLayer, bytesPerBlock: kvLayout.bytesPerBlock,
       blockSize: kvLayout.blockSize, kvHeads: kvLayout.kvHeads, headDim: kvLayout.headDim,
-      elementType: kvLayout.elementType == .f16 ? .f16 : .f32)
+      elementType: kvLayout.elementType.forKernels)
+  }
+}
+
+extension KVLayout.ElementType {
+  fileprivate var forKernels: PagedKV.ElementType {
+    switch self {
+    case .f16: .f16
+    case .f32: .f32
+    case .q8_0: .q8_0
+    }
   }
 }

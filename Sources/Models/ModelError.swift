@@ -1,3 +1,4 @@
+import KVBlocks
 import ModelFiles
 
 /// Why a model file that is valid GGUF is no model that we can run.
@@ -14,6 +15,8 @@ package enum ModelError: Error, Equatable {
   case unsupportedTensorType(name: String, type: String)
   case contextTooLong(requested: Int, limit: Int, reason: String)
   case invalidContext(Int)
+  /// Heads that are not whole blocks of the KV cache's type.
+  case unsuitableKVCache(KVLayout.ElementType, headDim: Int)
 
   /// A fixed word for metrics.
   package var label: String {
@@ -27,6 +30,7 @@ package enum ModelError: Error, Equatable {
     case .unsupportedTensorType: "unsupported_tensor_type"
     case .contextTooLong: "context_too_long"
     case .invalidContext: "invalid_context"
+    case .unsuitableKVCache: "unsuitable_kv_cache"
     }
   }
 }
@@ -52,6 +56,9 @@ extension ModelError: CustomStringConvertible {
       "a context of \(requested) tokens was asked for, and the model's limit is \(limit) (\(reason)). "
         + "Lower --max-model-len."
     case .invalidContext(let requested): "a context of \(requested) tokens was asked for: it must be at least 1."
+    case .unsuitableKVCache(let type, let headDim):
+      "a KV cache in \(type.rawValue) has blocks of \(type.blockElements) numbers, and the model's heads have \(headDim). "
+        + "Take --kv-cache-dtype f16."
     }
   }
 }

@@ -65,7 +65,7 @@ struct LoadedWorker: Sendable {
       let llama = try LlamaModel(
         file: file, threads: ThreadPool(threads: configuration.threads, cpus: configuration.cpus),
         maxContext: configuration.engine.maxModelLength, blockSize: configuration.blockSize,
-        activations: configuration.activations)
+        kvElementType: configuration.kvElementType, activations: configuration.activations)
       return (file, try Tokenizer(metadata: file.metadata), llama)
     } catch {
       throw WorkerError.model("\(configuration.modelPath): \(error)")

@@ -1,4 +1,5 @@
 import Engine
+import KVBlocks
 import KVTransfer
 import Kernels
 
@@ -25,6 +26,8 @@ package struct WorkerConfiguration: Sendable {
   package var cpus: [Int] = []
   /// What products read activations as; workers that hand KV over must agree.
   package var activations = ActivationType.float32
+  /// How keys and values are stored (`--kv-cache-dtype`); workers that hand KV over must agree.
+  package var kvElementType = KVLayout.ElementType.f16
   package var apiKeys: [String] = []
   /// A line in the log for each request.
   package var logsRequests = true

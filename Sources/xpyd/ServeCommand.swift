@@ -1,6 +1,7 @@
 import ArgumentParser
 import Engine
 import Foundation
+import KVBlocks
 import KVTransfer
 import Kernels
 import Logging
@@ -93,6 +94,7 @@ struct ServeCommand: AsyncParsableCommand {
 
 extension Logger.Level: @retroactive ExpressibleByArgument {}
 extension ActivationType: ExpressibleByArgument {}
+extension KVLayout.ElementType: ExpressibleByArgument {}
 
 /// Sizes and limits of the engine.
 struct EngineOptions: ParsableArguments {
@@ -126,6 +128,13 @@ struct EngineOptions: ParsableArguments {
       Workers that hand KV over must agree.
       """)
   var activations = ActivationType.float32
+
+  @Option(
+    help: """
+      How keys and values are stored: f16, f32 or q8_0 (half of f16's memory, less exact). Workers that hand KV over \
+      must agree.
+      """)
+  var kvCacheDtype = KVLayout.ElementType.f16
 
   @Option(help: "Compute threads (default: one for each of --cpus, else one for each processor).")
   var threads: Int?
@@ -166,6 +175,7 @@ struct EngineOptions: ParsableArguments {
     configuration.engine.enablePrefixCaching = enablePrefixCaching
     configuration.blockSize = blockSize
     configuration.activations = activations
+    configuration.kvElementType = kvCacheDtype
     if let numKvBlocks { configuration.poolSize = .blocks(numKvBlocks) }
     if let kvCacheMemory { configuration.poolSize = .bytes(kvCacheMemory) }
     configuration.cpus = cpus?.numbers ?? []

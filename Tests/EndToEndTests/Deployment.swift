@@ -1,4 +1,5 @@
 import Foundation
+import KVBlocks
 import KVTransfer
 import Logging
 import Proxy
@@ -20,11 +21,11 @@ struct Deployment: Sendable {
   /// Starts it, and stops it again whatever `body` does.
   static func run(
     prefillers: Int, decoders: Int, transports: TransferConfiguration.Transports,
-    _ body: (Deployment) async throws -> Void
+    kv: KVLayout.ElementType = .f16, decoderKV: KVLayout.ElementType? = nil, _ body: (Deployment) async throws -> Void
   ) async throws {
     let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
-    let prefillWorkers = try await start(prefillers, .producer, transports, logger)
-    let decodeWorkers = try await start(decoders, .consumer, transports, logger)
+    let prefillWorkers = try await start(prefillers, .producer, transports, kv, logger)
+    let decodeWorkers = try await start(decoders, .consumer, transports, decoderKV ?? kv, logger)
     var configuration = ProxyConfiguration(
       prefillers: prefillWorkers.map { WorkerAddress(host: "127.0.0.1", port: $0.port) },
       decoders: decodeWorkers.map { WorkerAddress(host: "127.0.0.1", port: $0.port) })
@@ -41,9 +42,10 @@ struct Deployment: Sendable {
   }
 
   /// One aggregated worker, with more compute threads than the others: the reference.
-  static func single(_ body: (Worker) async throws -> Void) async throws {
+  static func single(kv: KVLayout.ElementType = .f16, _ body: (Worker) async throws -> Void) async throws {
     let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
     var configuration = try configuration()
+    configuration.kvElementType = kv
     configuration.threads = ProcessInfo.processInfo.activeProcessorCount
     let worker = try await Worker.start(configuration, logger: logger)
     let outcome: Result<Void, any Error>
@@ -59,11 +61,13 @@ struct Deployment: Sendable {
   }
 
   private static func start(
-    _ count: Int, _ role: KVTransferConfiguration.Role, _ transports: TransferConfiguration.Transports, _ logger: Logger
+    _ count: Int, _ role: KVTransferConfiguration.Role, _ transports: TransferConfiguration.Transports,
+    _ kv: KVLayout.ElementType, _ logger: Logger
   ) async throws -> [Worker] {
     var workers: [Worker] = []
     for _ in 0..<count {
       var configuration = try configuration()
+      configuration.kvElementType = kv
       configuration.kvTransfer = KVTransferConfiguration(role: role)
       configuration.transfer.transports = transports
       workers.append(try await Worker.start(configuration, logger: logger))

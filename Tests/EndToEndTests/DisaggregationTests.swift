@@ -1,3 +1,4 @@
+import KVBlocks
 import KVTransfer
 import TestSupport
 import Testing
@@ -24,10 +25,29 @@ import Worker
     try await compare(short, prefillers: 2, transports: .shm)
   }
 
+  @Test(arguments: [KVLayout.ElementType.f32, .q8_0])
+  func `So it is with keys and values of any type`(kv: KVLayout.ElementType) async throws {
+    let cases = try await references([17, 300], kv: kv)
+    try await compare(cases, prefillers: 1, transports: .shm, kv: kv)
+  }
+
+  @Test func `A handoff between KV of different types is refused, and the decoder computes the prompt`() async throws {
+    let cases = try await references([100], kv: .q8_0)
+    try await Deployment.run(prefillers: 1, decoders: 1, transports: .auto, kv: .f16, decoderKV: .q8_0) { deployment in
+      let answer = try await complete(port: deployment.proxy.port, prompt: cases[0].prompt, .greedy)
+      #expect(answer == cases[0].greedy)
+      let decoder = deployment.decoders[0].statistics
+      #expect(decoder.promptTokens.pulled == 0 && decoder.promptTokens.computed == 100)
+      #expect(decoder.pullFailures == 1)
+    }
+  }
+
   /// Eight at once, first greedy, then at a fixed seed; then everything must be free again.
-  private func compare(_ cases: [Case], prefillers: Int, transports: TransferConfiguration.Transports) async throws {
-    try await Deployment.run(prefillers: prefillers, decoders: 1, transports: transports) { deployment in
-      let label = "\(prefillers)p1d over \(transports)"
+  private func compare(
+    _ cases: [Case], prefillers: Int, transports: TransferConfiguration.Transports, kv: KVLayout.ElementType = .f16
+  ) async throws {
+    try await Deployment.run(prefillers: prefillers, decoders: 1, transports: transports, kv: kv) { deployment in
+      let label = "\(prefillers)p1d over \(transports), \(kv)"
       for sampling in [Sampling.greedy, .seeded] {
         try await inParallel(cases, atOnce: 8) { each in
           let answer = try await complete(port: deployment.proxy.port, prompt: each.prompt, sampling)
@@ -45,11 +65,11 @@ import Worker
     }
   }
 
-  private func references(_ lengths: [Int]) async throws -> [Case] {
+  private func references(_ lengths: [Int], kv: KVLayout.ElementType = .f16) async throws -> [Case] {
     var generator = SplitMix64(seed: 20)
     let prompts = lengths.map { length in (0..<length).map { _ in Int32.random(in: 20..<49_000, using: &generator) } }
     var cases: [Case] = []
-    try await Deployment.single { worker in
+    try await Deployment.single(kv: kv) { worker in
       for prompt in prompts {
         cases.append(
           Case(

@@ -16,6 +16,12 @@ import Testing
     #expect(layout.bytesPerHead * 3 == layout.bytesPerPlane)
   }
 
+  @Test func `In q8_0 it takes 34 bytes for 32 numbers, and is another layout`() {
+    let q8 = KVLayout(layers: 30, kvHeads: 3, headDim: 64, elementType: .q8_0)
+    #expect(q8.bytesPerBlock == 16 * 23_040 / 2 / 32 * 34)
+    #expect(q8 != layout && "\(q8)".contains("q8_0"))
+  }
+
   @Test func `Pool memory starts as zeros, and each block has its own bytes`() throws {
     let layout = KVLayout(layers: 1, kvHeads: 1, headDim: 2, elementType: .f32, blockSize: 4)
     let memory = try KVMemory(layout: layout, blockCount: 3)

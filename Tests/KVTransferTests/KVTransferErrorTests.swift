@@ -7,6 +7,7 @@ import Testing
     #expect(
       "\(error)".contains("30 layers") && "\(error)".contains("32 layers") && "\(error)".contains("10.0.0.7:8300"))
     #expect("\(error)".contains("--block-size"))
+    #expect("\(error)".contains("--kv-cache-dtype"))
     #expect(error.label == "layout_mismatch")
   }
 }

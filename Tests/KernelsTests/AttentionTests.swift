@@ -30,7 +30,13 @@ struct AttentionTests {
       keys = (0..<sequences).map { _ in random.floats(length * kvHeads * headDim, in: -2...2) }
       values = (0..<sequences).map { _ in random.floats(length * kvHeads * headDim) }
       // Two layers, of which the second is used. Bytes of 0xff are NaNs: slots that nobody wrote must not be read.
-      let layer = 2 * kvHeads * blockSize * headDim * (elementType == .f16 ? 2 : 4)
+      let bytesPerHead =
+        switch elementType {
+        case .f16: 2 * headDim
+        case .f32: 4 * headDim
+        case .q8_0: 34 * headDim / 32
+        }
+      let layer = 2 * kvHeads * blockSize * bytesPerHead
       memory = .allocate(byteCount: 2 * layer * blocks * sequences, alignment: 64)
       memset(memory, 0xff, 2 * layer * blocks * sequences)
       kv = PagedKV(
@@ -79,13 +85,26 @@ struct AttentionTests {
       }
     }
 
+    /// What the pool keeps of a head's numbers.
+    private func stored(_ head: ArraySlice<Float>) -> [Double] {
+      switch kv.elementType {
+      case .f32: head.map(Double.init)
+      case .f16: head.map { Double(Float16($0)) }
+      case .q8_0:
+        stride(from: head.startIndex, to: head.endIndex, by: 32).flatMap { first in
+          let block = head[first..<first + 32]
+          let scale = block.map(abs).max()! / 127
+          return block.map { Double(($0 * (1 / scale)).rounded()) * Double(Float16(scale)) }
+        }
+      }
+    }
+
     /// Softmax attention in double precision, of one position of the first sequence.
     func reference(position: Int) -> [Double] {
       (0..<heads).flatMap { head in
-        let stored = { (x: Float) in self.kv.elementType == .f16 ? Double(Float16(x)) : Double(x) }
         let row = { (array: [Float], p: Int) in
           let start = (p * self.kvHeads + head / (self.heads / self.kvHeads)) * self.headDim
-          return array[start..<start + self.headDim].map(stored)
+          return self.stored(array[start..<start + self.headDim])
         }
         let query = queries[0][(position * heads + head) * headDim..<(position * heads + head + 1) * headDim].map(
           Double.init)
@@ -108,7 +127,8 @@ struct AttentionTests {
   func `Attention is softmax attention over the stored positions`(
     shape: (headDim: Int, blockSize: Int), instructions: InstructionSet
   ) {
-    for elementType in [PagedKV.ElementType.f16, .f32] {
+    let elementTypes: [PagedKV.ElementType] = shape.headDim % 32 == 0 ? [.f16, .f32, .q8_0] : [.f16, .f32]
+    for elementType in elementTypes {
       let fixture = Fixture(
         headDim: shape.headDim, length: 300, blockSize: shape.blockSize, elementType: elementType)
       let out = fixture.attend([(0, 0..<300)], instructions)
@@ -121,9 +141,23 @@ struct AttentionTests {
     }
   }
 
-  @Test(arguments: [(9, 3, 64), (8, 8, 64), (14, 2, 64), (4, 2, 128), (6, 2, 40)])
-  func `A row has the same bits in any chunk, batch and number of threads`(heads: Int, kvHeads: Int, headDim: Int) {
-    let fixture = Fixture(heads: heads, kvHeads: kvHeads, headDim: headDim, length: 530, sequences: 2)
+  struct Shape: Sendable {
+    var heads: Int
+    var kvHeads: Int
+    var headDim: Int
+    var elementType = PagedKV.ElementType.f16
+  }
+
+  @Test(arguments: [
+    Shape(heads: 9, kvHeads: 3, headDim: 64), Shape(heads: 8, kvHeads: 8, headDim: 64),
+    Shape(heads: 14, kvHeads: 2, headDim: 64), Shape(heads: 4, kvHeads: 2, headDim: 128),
+    Shape(heads: 6, kvHeads: 2, headDim: 40), Shape(heads: 9, kvHeads: 3, headDim: 64, elementType: .q8_0),
+    Shape(heads: 9, kvHeads: 3, headDim: 64, elementType: .f32),
+  ])
+  func `A row has the same bits in any chunk, batch and number of threads`(shape: Shape) {
+    let (heads, headDim) = (shape.heads, shape.headDim)
+    let fixture = Fixture(
+      heads: heads, kvHeads: shape.kvHeads, headDim: headDim, length: 530, sequences: 2, elementType: shape.elementType)
     let width = heads * headDim
     let whole = (0..<2).map { fixture.attend([($0, 0..<530)], threads: MatrixProductTests.threads) }
     let cuts = [0, 1, 16, 100, 101, 256, 300, 303, 512, 530]
@@ -142,8 +176,10 @@ struct AttentionTests {
   }
 
   @Test func `All instruction sets give the same bits`() {
-    for (headDim, blockSize) in [(64, 16), (24, 16), (128, 8)] {
-      let fixture = Fixture(headDim: headDim, length: 270, blockSize: blockSize)
+    for (headDim, blockSize, type) in [
+      (64, 16, PagedKV.ElementType.f16), (24, 16, .f16), (128, 8, .f16), (64, 16, .q8_0), (64, 16, .f32),
+    ] {
+      let fixture = Fixture(headDim: headDim, length: 270, blockSize: blockSize, elementType: type)
       let portable = fixture.attend([(0, 0..<270)], .portable)
       for instructions in InstructionSet.available {
         expectSameBits(fixture.attend([(0, 0..<270)], instructions), portable, "\(instructions.name), \(headDim)")

@@ -10,12 +10,21 @@ import Testing
   static let prompt = randomTokens(61, seed: 9)
 
   private func run(
-    _ activations: ActivationType, threads: Int = 2, shuffled: Bool = false, blockSize: Int = 16
+    _ mode: Mode, threads: Int = 2, shuffled: Bool = false, blockSize: Int = 16
   ) throws -> ModelRun {
-    let file = TinyModel().write(encode: TinyModel.q8_0)
+    var tiny = TinyModel()
+    (tiny.heads, tiny.headDim) = (4, 32)
+    let file = tiny.write(encode: TinyModel.q8_0)
     return try ModelRun(
-      path: file.path, threads: threads, blocks: 128, blockSize: blockSize, shuffled: shuffled,
-      activations: activations)
+      path: file.path, threads: threads, blocks: 128, blockSize: blockSize, kvElementType: mode.kv, shuffled: shuffled,
+      activations: mode.activations)
+  }
+
+  struct Mode: Sendable {
+    var activations = ActivationType.float32
+    var kv = KVLayout.ElementType.f16
+
+    static let all = [Mode(), Mode(activations: .int8), Mode(kv: .q8_0), Mode(kv: .f32)]
   }
 
   private func expectSame(_ rows: [Logits], _ others: [Logits], _ what: Comment) {
@@ -23,41 +32,41 @@ import Testing
     #expect(zip(rows, others).allSatisfy { $0.isSameBits(as: $1) }, what)
   }
 
-  @Test(arguments: ActivationType.allCases)
-  func `Chunks do not matter`(activations: ActivationType) throws {
-    let run = try run(activations)
+  @Test(arguments: Mode.all)
+  func `Chunks do not matter`(mode: Mode) throws {
+    let run = try run(mode)
     let whole = run.logits(of: Self.prompt)
     expectSame(whole, run.logits(of: Self.prompt, chunks: [7, 1, 33]), "four odd chunks")
     expectSame(whole, run.logits(of: Self.prompt, chunks: Array(repeating: 1, count: 61)), "token by token")
     expectSame(whole, run.logits(of: Self.prompt, chunks: [16, 16, 16]), "whole blocks")
   }
 
-  @Test(arguments: ActivationType.allCases)
-  func `Threads do not matter`(activations: ActivationType) throws {
+  @Test(arguments: Mode.all)
+  func `Threads do not matter`(mode: Mode) throws {
     expectSame(
-      try run(activations, threads: 1).logits(of: Self.prompt),
-      try run(activations, threads: 2).logits(of: Self.prompt), "1 and 2")
+      try run(mode, threads: 1).logits(of: Self.prompt),
+      try run(mode, threads: 2).logits(of: Self.prompt), "1 and 2")
     expectSame(
-      try run(activations, threads: 1).logits(of: Self.prompt),
-      try run(activations, threads: 5).logits(of: Self.prompt), "1 and 5")
+      try run(mode, threads: 1).logits(of: Self.prompt),
+      try run(mode, threads: 5).logits(of: Self.prompt), "1 and 5")
   }
 
-  @Test(arguments: ActivationType.allCases)
-  func `Where the blocks lie does not matter`(activations: ActivationType) throws {
+  @Test(arguments: Mode.all)
+  func `Where the blocks lie does not matter`(mode: Mode) throws {
     expectSame(
-      try run(activations).logits(of: Self.prompt), try run(activations, shuffled: true).logits(of: Self.prompt),
+      try run(mode).logits(of: Self.prompt), try run(mode, shuffled: true).logits(of: Self.prompt),
       "scattered")
     expectSame(
-      try run(activations).logits(of: Self.prompt), try run(activations, blockSize: 5).logits(of: Self.prompt),
+      try run(mode).logits(of: Self.prompt), try run(mode, blockSize: 5).logits(of: Self.prompt),
       "blocks of 5")
     expectSame(
-      try run(activations).logits(of: Self.prompt), try run(activations, blockSize: 32).logits(of: Self.prompt),
+      try run(mode).logits(of: Self.prompt), try run(mode, blockSize: 32).logits(of: Self.prompt),
       "blocks of 32")
   }
 
-  @Test(arguments: ActivationType.allCases)
-  func `Other sequences in the batch do not matter`(activations: ActivationType) throws {
-    let run = try run(activations, shuffled: true)
+  @Test(arguments: Mode.all)
+  func `Other sequences in the batch do not matter`(mode: Mode) throws {
+    let run = try run(mode, shuffled: true)
     let alone = run.logits(of: Self.prompt)
     let (a, b, c) = (randomTokens(40, seed: 10), randomTokens(3, seed: 11), randomTokens(29, seed: 12))
     var sequences = Array(repeating: ModelRun.Sequence(), count: 4)
@@ -72,9 +81,9 @@ import Testing
     expectSame(alone, rows, "beside three others")
   }
 
-  @Test(arguments: ActivationType.allCases)
-  func `The rows asked for are the same as when all are`(activations: ActivationType) throws {
-    let run = try run(activations)
+  @Test(arguments: Mode.all)
+  func `The rows asked for are the same as when all are`(mode: Mode) throws {
+    let run = try run(mode)
     let all = run.logits(of: Self.prompt)
     var sequences = [ModelRun.Sequence()]
     #expect(run.step([(0, Array(Self.prompt[..<30]), .none)], on: &sequences)[0].isEmpty)
@@ -82,9 +91,9 @@ import Testing
     expectSame([all[60]], last, "only the last")
   }
 
-  @Test(arguments: ActivationType.allCases)
-  func `Blocks computed elsewhere serve as well`(activations: ActivationType) throws {
-    let (prefiller, decoder) = (try run(activations), try run(activations, shuffled: true))
+  @Test(arguments: Mode.all)
+  func `Blocks computed elsewhere serve as well`(mode: Mode) throws {
+    let (prefiller, decoder) = (try run(mode), try run(mode, shuffled: true))
     var there = [ModelRun.Sequence()]
     _ = prefiller.step([(0, Array(Self.prompt[..<48]), .none)], on: &there)
     var here = [ModelRun.Sequence()]

@@ -26,6 +26,15 @@ import Testing
     }
   }
 
+  @Test func `With q8_0 KV they differ only after a near-tie`() throws {
+    let run = try ModelRun(path: referenceModelPath(), blocks: 128, kvElementType: .q8_0)
+    for (prompt, output) in try generate(run) {
+      expectTop10(prompt, output.firstLogits, within: 0.6)
+      let nearTie = prompt.greedy_margin.firstIndex { $0 < 0.3 } ?? 32
+      #expect(output.tokens.prefix(nearTie) == prompt.greedy_ids.prefix(nearTie), "\(prompt.name)")
+    }
+  }
+
   @Test func `Perplexity is the reference's 18,3001 within half a percent`() throws {
     let run = try ModelRun(path: referenceModelPath(), blocks: 40)
     var negativeLogLikelihood = 0.0

@@ -44,6 +44,13 @@ extension GGUFWriter {
     }
   }
 
+  @Test func `A KV cache whose blocks do not fit the heads is refused`() throws {
+    let file = TinyModel().write()
+    #expect(throws: ModelError.unsuitableKVCache(.q8_0, headDim: 16)) {
+      try LlamaModel(file: GGUFFile(path: file.path), threads: ThreadPool(threads: 1), kvElementType: .q8_0)
+    }
+  }
+
   @Test func `A type that we cannot compute with is named`() throws {
     var tiny = TinyModel()
     (tiny.width, tiny.headDim, tiny.feedForward) = (256, 64, 256)

@@ -32,8 +32,8 @@ struct ModuleMapTests {
     (
       "xpyd",
       [
-        "Launcher", "ServingAPI", "ModelStore", "ModelFiles", "Tokenization", "Worker", "Proxy", "Engine", "KVTransfer",
-        "EngineBench", "Bench", "Kernels",
+        "Launcher", "ServingAPI", "ModelStore", "ModelFiles", "Tokenization", "Worker", "Proxy", "Engine", "KVBlocks",
+        "KVTransfer", "EngineBench", "Bench", "Kernels",
       ]
     ),
   ]

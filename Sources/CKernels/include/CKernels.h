@@ -155,6 +155,10 @@ void xk_pack(uint32_t format, const uint8_t *rows_of_file, size_t rows, size_t c
 /// ggml's reference dequantisers, bit for bit; `count` is whole blocks.
 void xk_dequantize(uint32_t format, const uint8_t *blocks, size_t count, float *out);
 
+/// ggml's reference quantiser of Q8_0, the same bits on every machine; `count` is whole blocks. Numbers that are none
+/// become some quant.
+void xk_quantize_q8_0(const float *x, size_t count, uint8_t *blocks);
+
 /// Asks for memory that will be read soon.
 static inline void xk_prefetch(const void *bytes, size_t count) {
   for (size_t i = 0; i < count; i += 64) __builtin_prefetch((const char *)bytes + i);

@@ -165,6 +165,9 @@ extension ByteReader {
     guard let elementType = KVLayout.ElementType(rawValue: try string()) else {
       throw WireError(text: "a KV layout with an unknown element type")
     }
+    guard sizes[2] % elementType.blockElements == 0 else {
+      throw WireError(text: "a KV layout with heads of \(sizes[2]) in \(elementType.rawValue)")
+    }
     return KVLayout(
       layers: sizes[0], kvHeads: sizes[1], headDim: sizes[2], elementType: elementType, blockSize: sizes[3])
   }
