@@ -24,6 +24,8 @@ package struct EngineConfiguration: Sendable {
   /// How long a published handoff waits for its decoder.
   package var lease: Duration = .seconds(30)
   package var pullFailurePolicy = PullFailurePolicy.recompute
+  /// `--speculative-config`; nil: every token takes a step.
+  package var speculation: NGramSpeculation?
 
   package init() {}
 }

@@ -18,6 +18,10 @@ package struct EngineStatistics: Sendable, Equatable {
   /// Of prompts whose first token came.
   package var promptTokens = PromptTokensBySource()
   package var generationTokens = 0
+  /// Guesses made by prompt lookup, their tokens, and those of them that were right.
+  package var drafts = 0
+  package var draftTokens = 0
+  package var acceptedDraftTokens = 0
   package var preemptions = 0
   /// Prompt tokens looked up in, and found by, the prefix cache.
   package var prefixCacheQueries = 0

@@ -14,6 +14,9 @@ import KVTransfer
 package struct Scheduler: Sendable {
   package let maxSequences: Int
   package let maxBatchedTokens: Int
+  /// No sequence gets longer, its last token's KV not counted.
+  package let maxSequenceTokens: Int
+  private let speculation: NGramSpeculation?
   package private(set) var pool: KVBlockPool
 
   /// Oldest first; a preempted sequence takes its old place.
@@ -28,10 +31,15 @@ package struct Scheduler: Sendable {
   package private(set) var prefixCacheQueries = 0
   package private(set) var prefixCacheHits = 0
 
-  package init(maxSequences: Int, maxBatchedTokens: Int, pool: KVBlockPool) {
+  package init(
+    maxSequences: Int, maxBatchedTokens: Int, maxSequenceTokens: Int = .max, speculation: NGramSpeculation? = nil,
+    pool: KVBlockPool
+  ) {
     // A running sequence holds a block at least.
     self.maxSequences = min(max(1, maxSequences), pool.blockCount)
     self.maxBatchedTokens = max(self.maxSequences, maxBatchedTokens)
+    self.maxSequenceTokens = maxSequenceTokens
+    self.speculation = speculation
     self.pool = pool
   }
 
@@ -51,16 +59,20 @@ package struct Scheduler: Sendable {
     return plan
   }
 
-  /// The plan's tokens have their KV: full blocks become known to others.
+  /// The plan's tokens have their KV: full blocks become known to others. What the slots of a draft are worth shows
+  /// when its tokens are sampled.
   package mutating func completed(_ plan: StepPlan) {
     for entry in plan.entries {
-      running[entry.index].computed = entry.positions.upperBound
+      running[entry.index].computed = entry.positions.upperBound - entry.draft.count
       pool.cacheBlocks(of: &running[entry.index])
     }
   }
 
-  /// Adds a sampled token; its KV is computed in the next step.
-  package mutating func append(_ token: Int32, toRunning index: Int) { running[index].tokens.append(token) }
+  /// Adds a sampled token. Its KV is computed in the next step, unless a draft had guessed it.
+  package mutating func append(_ token: Int32, toRunning index: Int, wasDrafted: Bool = false) {
+    running[index].tokens.append(token)
+    if wasDrafted { running[index].computed += 1 }
+  }
 
   // MARK: A sequence's end
 
@@ -204,13 +216,18 @@ package struct Scheduler: Sendable {
 
   // MARK: The batch
 
-  /// Every decode, then as much prefill as the budget has room for, oldest first.
-  private func fill(_ plan: inout StepPlan) {
+  /// Every decode, then as much prefill as the budget has room for, oldest first. Drafts take what is left.
+  private mutating func fill(_ plan: inout StepPlan) {
     plan.entries.reserveCapacity(running.count)
     var budget = maxBatchedTokens
     for index in running.indices where running[index].pending == 1 { add(index, to: &plan, budget: &budget) }
     for index in running.indices where running[index].pending > 1 && budget > 0 {
       add(index, to: &plan, budget: &budget)
+    }
+    guard let speculation else { return }
+    for index in plan.entries.indices where running[plan.entries[index].index].pending == 1 && budget > 0 {
+      addDraft(by: speculation, atMost: budget, to: &plan.entries[index])
+      budget -= plan.entries[index].draft.count
     }
   }
 
@@ -220,6 +237,19 @@ package struct Scheduler: Sendable {
     plan.entries.append(
       StepPlan.Entry(index: index, positions: sequence.computed..<end, samples: end == sequence.tokens.count))
     budget -= end - sequence.computed
+  }
+
+  /// As many guesses as context and free blocks allow, too; nobody gives up a block for them.
+  private mutating func addDraft(by speculation: NGramSpeculation, atMost limit: Int, to entry: inout StepPlan.Entry) {
+    let sequence = running[entry.index]
+    let length = sequence.tokens.count
+    let draft = speculation.draft(after: sequence.tokens, limit: min(limit, maxSequenceTokens - 1 - length))
+    let missing = pool.blocks(forTokens: length + draft.count) - sequence.table.blocks.count
+    if missing > 0, let blocks = pool.allocate(missing) { running[entry.index].table.blocks += blocks }
+    let slots = running[entry.index].table.blocks.count * pool.blockSize
+    // A copy: a slice would hold on to all of the sequence, and the next token would copy it.
+    entry.draft = Array(draft.prefix(max(0, slots - length)))
+    entry.positions = entry.positions.lowerBound..<length + entry.draft.count
   }
 
   // MARK: Places

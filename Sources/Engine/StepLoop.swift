@@ -53,9 +53,11 @@ final class StepLoop {
     self.board = board
     scheduler = Scheduler(
       maxSequences: configuration.maxSequences, maxBatchedTokens: configuration.maxBatchedTokens,
+      maxSequenceTokens: limits.maxSequenceTokens, speculation: configuration.speculation,
       pool: KVBlockPool(
         blockCount: kv.blockCount, blockSize: kv.layout.blockSize, cachesPrefixes: configuration.enablePrefixCaching))
-    logits = .allocate(capacity: scheduler.maxSequences * model.vocabularySize)
+    let rowsPerSequence = 1 + (configuration.speculation?.draftTokens ?? 0)
+    logits = .allocate(capacity: scheduler.maxSequences * rowsPerSequence * model.vocabularySize)
   }
 
   deinit { logits.deallocate() }
@@ -111,50 +113,70 @@ final class StepLoop {
     for number in plan.preempted { logPreemption(number) }
     for pull in plan.pulls { start(pull) }
     if !plan.entries.isEmpty {
-      let rows = forward(plan)
+      forward(plan)
       scheduler.completed(plan)
-      sample(plan, rows: rows)
+      sample(plan)
     }
     return !plan.isIdle
   }
 
-  /// - Returns: How many rows of `logits` were computed: one for each entry that samples, in their order.
-  private func forward(_ plan: StepPlan) -> Int {
+  /// Computes the plan's tokens, and into `logits` the rows that its entries sample, in their order.
+  private func forward(_ plan: StepPlan) {
     batch.tokens.removeAll(keepingCapacity: true)
     batch.sequences.removeAll(keepingCapacity: true)
     batch.logitRows.removeAll(keepingCapacity: true)
     for entry in plan.entries {
       let sequence = scheduler.running[entry.index]
       let firstRow = batch.tokens.count
-      batch.tokens.append(contentsOf: sequence.tokens[entry.positions])
+      batch.tokens.append(
+        contentsOf: sequence.tokens[entry.positions.lowerBound..<entry.positions.upperBound - entry.draft.count])
+      batch.tokens.append(contentsOf: entry.draft)
       batch.sequences.append(
         ForwardBatch.Sequence(
           rows: firstRow..<batch.tokens.count, startPosition: entry.positions.lowerBound,
           blockTable: sequence.table.blocks))
-      if entry.samples { batch.logitRows.append(batch.tokens.count - 1) }
+      batch.logitRows.append(contentsOf: batch.tokens.count - entry.sampledRows..<batch.tokens.count)
     }
     let rows = batch.logitRows.count
     model.forward(
       batch, kv: kv, logits: UnsafeMutableBufferPointer(rebasing: logits[..<(rows * model.vocabularySize)]))
     // Lets go of the block tables, so that the scheduler changes its own in place.
     batch.sequences.removeAll(keepingCapacity: true)
-    return rows
   }
 
-  private func sample(_ plan: StepPlan, rows: Int) {
+  private func sample(_ plan: StepPlan) {
     let now = ContinuousClock.now
-    let width = model.vocabularySize
     var row = 0
     var ended: [(UInt64, GenerationResult.FinishReason)] = []
     for entry in plan.entries where entry.samples {
       let number = scheduler.running[entry.index].number
-      let values = UnsafeMutableBufferPointer(rebasing: logits[row * width..<row * width + limits.vocabularySize])
-      row += 1
-      let token = requests[number]!.sampler.sample(values, scratch: scratch)
-      scheduler.append(token.id, toRunning: entry.index)
-      if let reason = note(token, of: number, index: entry.index, at: now) { ended.append((number, reason)) }
+      if let reason = sample(entry, of: number, firstRow: row, at: now) { ended.append((number, reason)) }
+      row += entry.sampledRows
     }
     for (number, reason) in ended { finish(number, reason) }
+  }
+
+  /// The sequence's next token; and as long as the draft has guessed it, the one after it.
+  /// - Returns: Why the request ends, if it does.
+  private func sample(
+    _ entry: StepPlan.Entry, of number: UInt64, firstRow: Int, at now: ContinuousClock.Instant
+  ) -> GenerationResult.FinishReason? {
+    let width = model.vocabularySize
+    if !entry.draft.isEmpty {
+      counters.drafts += 1
+      counters.draftTokens += entry.draft.count
+    }
+    for row in 0..<entry.sampledRows {
+      let start = (firstRow + row) * width
+      let values = UnsafeMutableBufferPointer(rebasing: logits[start..<start + limits.vocabularySize])
+      let token = requests[number]!.sampler.sample(values, scratch: scratch)
+      let wasDrafted = row < entry.draft.count && entry.draft[row] == token.id
+      scheduler.append(token.id, toRunning: entry.index, wasDrafted: wasDrafted)
+      if wasDrafted { counters.acceptedDraftTokens += 1 }
+      if let reason = note(token, of: number, index: entry.index, at: now) { return reason }
+      if !wasDrafted { return nil }
+    }
+    return nil
   }
 
   /// - Returns: Why the request ends with this token, if it does.

@@ -7,10 +7,15 @@ package struct StepPlan: Sendable {
   package struct Entry: Sendable, Equatable {
     /// Into `Scheduler.running`, valid until a sequence leaves it.
     package var index: Int
-    /// Positions to compute.
+    /// Positions to compute; the last ones are the draft's.
     package var positions: Range<Int>
-    /// The last of these positions is the sequence's last token: its logits give the next.
+    /// The last of these positions, but for the draft, is the sequence's last token: its logits give the next.
     package var samples: Bool
+    /// Tokens guessed to follow the sequence's last; each one's logits count if all before it were right.
+    package var draft: [Int32] = []
+
+    /// Rows whose logits are wanted.
+    package var sampledRows: Int { samples ? 1 + draft.count : 0 }
   }
 
   package struct Pull: Sendable {

@@ -48,6 +48,9 @@ extension WorkerMetrics {
       $0.promptTokens.prefixCache + $0.promptTokens.pulled
     }
     counter("vllm:generation_tokens_total", "Number of generation tokens processed.", engine, \.generationTokens)
+    counter("vllm:spec_decode_num_drafts_total", "Number of spec decoding drafts.", engine, \.drafts)
+    counter("vllm:spec_decode_num_draft_tokens_total", "Number of draft tokens.", engine, \.draftTokens)
+    counter("vllm:spec_decode_num_accepted_tokens_total", "Number of accepted tokens.", engine, \.acceptedDraftTokens)
     registry.counters(
       "vllm:prompt_tokens_by_source_total", help: "Number of prompt tokens by source.", label: "source"
     ) { [weak engine] in

@@ -1,6 +1,7 @@
 /// Why a worker did not start.
 package enum WorkerError: Error, Sendable, Equatable {
   case badTransferConfiguration(String)
+  case badSpeculativeConfiguration(String)
   /// `reason` tells the file and what to do.
   case model(String)
   case noProcessor(Int, allowed: [Int])
@@ -13,6 +14,8 @@ extension WorkerError: CustomStringConvertible {
     switch self {
     case .badTransferConfiguration(let reason):
       #"--kv-transfer-config: \#(reason). Give e.g. '{"kv_connector":"NixlConnector","kv_role":"kv_both"}'."#
+    case .badSpeculativeConfiguration(let reason):
+      #"--speculative-config: \#(reason). Give e.g. '{"method":"ngram","num_speculative_tokens":4,"prompt_lookup_max":3}'."#
     case .model(let reason): reason
     case .noProcessor(let processor, let allowed):
       "--cpus: this process may not run on processor \(processor), but on \(allowed.map { "\($0)" }.joined(separator: ","))."

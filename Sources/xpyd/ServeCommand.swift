@@ -37,6 +37,12 @@ struct ServeCommand: AsyncParsableCommand {
     help: ArgumentHelp("Names that clients may use for the model (default: MODEL as given).", valueName: "name"))
   var servedModelName: [String] = []
 
+  @Option(
+    help: ArgumentHelp(
+      "vLLM's JSON: method ngram, num_speculative_tokens, prompt_lookup_max, prompt_lookup_min. Same tokens, fewer steps.",
+      valueName: "json"))
+  var speculativeConfig: String?
+
   @OptionGroup(title: "Engine") var engineOptions: EngineOptions
   @OptionGroup(title: "KV transfer") var transferOptions: TransferOptions
 
@@ -78,6 +84,7 @@ struct ServeCommand: AsyncParsableCommand {
     configuration.host = host
     configuration.port = port
     configuration.kvTransfer = try kvTransferConfig.map { try KVTransferConfiguration(json: $0) }
+    configuration.engine.speculation = try speculativeConfig.map { try NGramSpeculation(json: $0) }
     configuration.apiKeys = apiKey.isEmpty ? Self.keysFromEnvironment : apiKey
     configuration.logsRequests = !disableLogRequests
     configuration.version = Version.text

@@ -1,3 +1,4 @@
+import Engine
 import Foundation
 import KVBlocks
 import ServingAPI
@@ -80,6 +81,28 @@ struct OperationTests {
   func `A transfer configuration that cannot be meant is refused with what is`(json: String, hint: String) throws {
     let error = try #require(throws: WorkerError.self) { try KVTransferConfiguration(json: json) }
     #expect("\(error)".contains(hint))
+  }
+
+  @Test(arguments: [
+    ("{", "not JSON"), ("[]", "not a JSON object"), (#"{"num_speculative_tokens":4}"#, "ngram"),
+    (#"{"method":"eagle","num_speculative_tokens":4}"#, "ngram"), (#"{"method":"ngram"}"#, "num_speculative_tokens"),
+    (#"{"method":"ngram","num_speculative_tokens":0}"#, "from 1"),
+    (#"{"method":"ngram","num_speculative_tokens":1e2}"#, "from 1"),
+    (#"{"method":"ngram","num_speculative_tokens":4,"prompt_lookup_min":4,"prompt_lookup_max":3}"#, "exceeds"),
+    (#"{"method":"ngram","num_speculative_tokens":4,"draft_model":"x"}"#, "draft_model"),
+  ])
+  func `A speculation that cannot be meant is refused with what is`(json: String, hint: String) throws {
+    let error = try #require(throws: WorkerError.self) { try NGramSpeculation(json: json) }
+    #expect("\(error)".contains(hint))
+  }
+
+  @Test(arguments: [
+    ("", 5...5), (#","prompt_lookup_max":3"#, 3...3), (#","prompt_lookup_min":2"#, 2...2),
+    (#","prompt_lookup_max":4,"prompt_lookup_min":2"#, 2...4),
+  ])
+  func `A lookup's bounds are vLLM's where they are not given`(fields: String, lookup: ClosedRange<Int>) throws {
+    let speculation = try NGramSpeculation(json: #"{"method":"ngram","num_speculative_tokens":4\#(fields)}"#)
+    #expect(speculation == NGramSpeculation(draftTokens: 4, lookup: lookup))
   }
 
   @Test func `Keys of vLLM's configuration that we do not know are told, not refused`() throws {
