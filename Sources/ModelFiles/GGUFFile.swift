@@ -36,5 +36,8 @@ package final class GGUFFile: Sendable {
     UnsafeRawBufferPointer(rebasing: mapping.bytes[range])
   }
 
+  /// Lets the system have the memory of what was read so far; it comes back, from the system's cache, when it is read.
+  package func releasePages() { mapping.releasePages() }
+
   package func bytes(of tensor: GGUFTensor) -> UnsafeRawBufferPointer { bytes(in: tensor.byteRange) }
 }

@@ -28,6 +28,9 @@ final class MappedFile: Sendable {
 
   deinit { munmap(UnsafeMutableRawPointer(mutating: bytes.baseAddress!), bytes.count) }
 
+  /// Lets the system have the memory of the pages read so far; they are read again, from its cache, when they are used.
+  func releasePages() { madvise(UnsafeMutableRawPointer(mutating: bytes.baseAddress!), bytes.count, MADV_DONTNEED) }
+
   private static func failure(_ path: String, call: String) -> GGUFError {
     GGUFError(path: path, offset: 0, problem: .unreadable(call: call, errno: errno))
   }

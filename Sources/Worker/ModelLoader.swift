@@ -49,6 +49,8 @@ struct LoadedWorker: Sendable {
       longestToken: tokenizer.longestToken, created: Int(Date().timeIntervalSince1970),
       systemFingerprint: "xpyd-\(configuration.version)")
     var settings = configuration.engine
+    // The weights are repacked: of the file only rows of embeddings are still read.
+    file.releasePages()
     settings.eosTokenIDs = tokenizer.endOfGenerationTokenIDs
     settings.vocabularySize = model.vocabularySize
     if let policy = configuration.kvTransfer?.pullFailurePolicy { settings.pullFailurePolicy = policy }
