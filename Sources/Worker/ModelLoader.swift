@@ -19,6 +19,7 @@ struct LoadedWorker: Sendable {
   var report: ModelLoadReport
   var engineID: String
   var kvBlocks: Int
+  var maxBatchedTokens: Int
 
   /// Maps the file, repacks its weights, and starts engine and transfer server. Takes seconds and all compute
   /// threads: not for the cooperative pool, nor for an event loop.
@@ -48,14 +49,20 @@ struct LoadedWorker: Sendable {
       vocabularySize: min(llama.vocabularySize, tokenizer.vocabularySize),
       longestToken: tokenizer.longestToken, created: Int(Date().timeIntervalSince1970),
       systemFingerprint: "xpyd-\(configuration.version)")
-    var settings = configuration.engine
     // The weights are repacked: of the file only rows of embeddings are still read.
     file.releasePages()
+    var settings = configuration.engine
     settings.eosTokenIDs = tokenizer.endOfGenerationTokenIDs
     settings.vocabularySize = model.vocabularySize
     if let policy = configuration.kvTransfer?.pullFailurePolicy { settings.pullFailurePolicy = policy }
+    let pinned = PinnedModel(llama, processor: configuration.cpus.first)
+    if configuration.choosesBatchedTokens {
+      settings.maxBatchedTokens = StepBudget.tokens(
+        perSecond: StepBudget.prefillRate(of: pinned, kv: memory), maxSequences: settings.maxSequences)
+    }
+    maxBatchedTokens = settings.maxBatchedTokens
     engine = Engine(
-      model: PinnedModel(llama, processor: configuration.cpus.first), kv: memory, configuration: settings,
+      model: pinned, kv: memory, configuration: settings,
       transport: transport, logger: logger)
   }
 

@@ -71,7 +71,8 @@ package final class Worker: Sendable {
       metadata: [
         "model": "\(loaded.model.names[0])", "file": "\(loaded.model.path)", "load.time": "\(loaded.report.duration)",
         "packed.bytes": "\(loaded.report.packedBytes)", "kv.blocks": "\(loaded.kvBlocks)",
-        "max_model_len": "\(loaded.model.maxModelLength)", "threads": "\(configuration.threads)",
+        "max_model_len": "\(loaded.model.maxModelLength)", "max_num_batched_tokens": "\(loaded.maxBatchedTokens)",
+        "threads": "\(configuration.threads)",
         "role": "\(configuration.kvTransfer?.role.rawValue ?? "single")", "engine.id": "\(engineID)",
         "port": "\(port)", "transfer.port": "\(loaded.transport.map { "\($0.port)" } ?? "none")",
       ])

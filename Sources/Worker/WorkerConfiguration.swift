@@ -17,6 +17,8 @@ package struct WorkerConfiguration: Sendable {
   package var transfer = TransferConfiguration()
   /// Scheduler and limits; the model's end tokens are added to it.
   package var engine = EngineConfiguration()
+  /// Measure the model first, and set `engine.maxBatchedTokens` by it (`StepBudget`).
+  package var choosesBatchedTokens = false
   /// Tokens per KV block.
   package var blockSize = 16
   package var poolSize = KVPoolSize.automatic

@@ -111,8 +111,8 @@ struct EngineOptions: ParsableArguments {
   @Option(help: "Sequences in one step at most.")
   var maxNumSeqs = EngineConfiguration().maxSequences
 
-  @Option(help: "New tokens in one step at most.")
-  var maxNumBatchedTokens = EngineConfiguration().maxBatchedTokens
+  @Option(help: "New tokens in one step at most (default: what takes a quarter of a second, measured at the start).")
+  var maxNumBatchedTokens: Int?
 
   @Option(help: "Requests that may wait; one more is refused with 503.")
   var maxWaiting = EngineConfiguration().maxWaiting
@@ -158,7 +158,7 @@ struct EngineOptions: ParsableArguments {
     for case (let name, let value?) in sizes where value < 1 {
       throw ValidationError("\(name) must be at least 1, not \(value).")
     }
-    if maxNumBatchedTokens < maxNumSeqs {
+    if let maxNumBatchedTokens, maxNumBatchedTokens < maxNumSeqs {
       throw ValidationError(
         "--max-num-batched-tokens (\(maxNumBatchedTokens)) must be at least --max-num-seqs (\(maxNumSeqs)).")
     }
@@ -177,7 +177,8 @@ struct EngineOptions: ParsableArguments {
   func apply(to configuration: inout WorkerConfiguration) {
     configuration.engine.maxModelLength = maxModelLen
     configuration.engine.maxSequences = maxNumSeqs
-    configuration.engine.maxBatchedTokens = maxNumBatchedTokens
+    configuration.choosesBatchedTokens = maxNumBatchedTokens == nil
+    if let maxNumBatchedTokens { configuration.engine.maxBatchedTokens = maxNumBatchedTokens }
     configuration.engine.maxWaiting = maxWaiting
     configuration.engine.enablePrefixCaching = enablePrefixCaching
     configuration.blockSize = blockSize

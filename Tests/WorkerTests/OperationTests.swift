@@ -117,6 +117,14 @@ struct OperationTests {
   }
 
   @Test(arguments: [
+    (rate: 400.0, sequences: 64, tokens: 128), (1000, 64, 224), (2000, 64, 480), (1e9, 64, 2048), (0, 64, 128),
+    (400, 300, 300),
+  ])
+  func `A step is what takes a quarter of a second, within bounds`(rate: Double, sequences: Int, tokens: Int) {
+    #expect(StepBudget.tokens(perSecond: rate, maxSequences: sequences) == tokens)
+  }
+
+  @Test(arguments: [
     (KVPoolSize.blocks(100), Int?(100)), (.bytes(1 << 20), 256), (.automatic, 64), (.blocks(7), nil), (.bytes(1), nil),
   ])
   func `The pool holds at least one context`(size: KVPoolSize, blocks: Int?) throws {
