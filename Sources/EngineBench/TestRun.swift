@@ -41,7 +41,7 @@ final class TestRun {
   /// Runs part of the test, enough for threads, caches and pages to be as they stay.
   func warmUp() {
     switch test.phase {
-    case .prefill: prefill(test.depth..<test.contextLength)
+    case .prefill: prefill(test.depth..<min(test.depth + stepTokens, test.contextLength))
     case .decode: decode(test.depth..<min(test.depth + 8, test.contextLength))
     }
   }

@@ -5,7 +5,7 @@ import TestSupport
 import Testing
 
 /// Prompt lookup: what it guesses, and that the output does not show it.
-@Suite(.timeLimit(.minutes(1))) struct SpeculationTests {
+@Suite(.timeLimit(.minutes(5))) struct SpeculationTests {
   struct Lookup: Sendable {
     var tokens: [Int32]
     var limit = 8
