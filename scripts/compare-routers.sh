@@ -4,9 +4,9 @@
 #
 #   scripts/compare-routers.sh [--quick] [--rounds 5] [--seconds 4] [--only xpyd,vllm-router] [--lmcache-proxy FILE]
 #
-# The peers come from PyPI into .build/routers. LMCache's proxy is examples/disagg_prefill/disagg_proxy_server.py of its
-# repository, with `pip install fastapi uvicorn httpx numpy` for the Python that runs this; without --lmcache-proxy its column
-# is left out. XPYD names another binary than .build/release/xpyd.
+# The peers come from PyPI into .build/routers. LMCache's proxy comes with its repository only: FILE is
+# examples/disagg_prefill/xp1d/disagg_proxy_server_first_token_from_decoder.py of it, which knows one decoder; without
+# --lmcache-proxy its column is left out. XPYD names another binary than .build/release/xpyd.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -22,14 +22,18 @@ mkdir -p "$TOOLS" "$ROUTERS"
   gcc -O2 -Wall -pthread -o "$TOOLS/mock_engine" Benchmarks/mock_engine.c
 [ "$TOOLS/loadgen" -nt Benchmarks/loadgen.c ] || gcc -O2 -Wall -o "$TOOLS/loadgen" Benchmarks/loadgen.c
 
+# install FOLDER PACKAGE...
 install() {
-  [ -e "$ROUTERS/$1-$2/installed" ] && return
-  echo "Installing $1 $2 in $ROUTERS" >&2
-  "$PYTHON" -m venv "$ROUTERS/$1-$2"
-  "$ROUTERS/$1-$2/bin/pip" install --quiet --disable-pip-version-check "$1==$2"
-  touch "$ROUTERS/$1-$2/installed"
+  folder=$ROUTERS/$1
+  shift
+  [ -e "$folder/installed" ] && return
+  echo "Installing $* in $folder" >&2
+  "$PYTHON" -m venv "$folder"
+  "$folder/bin/pip" install --quiet --disable-pip-version-check "$@"
+  touch "$folder/installed"
 }
-install vllm-router 0.1.17
-install sglang-router 0.3.2
+install vllm-router-0.1.17 vllm-router==0.1.17
+install sglang-router-0.3.2 sglang-router==0.3.2
+case "$*" in *--lmcache-proxy*) install lmcache fastapi uvicorn httpx numpy ;; esac
 
 exec "$PYTHON" scripts/compare_routers.py --xpyd "$XPYD" --routers "$ROUTERS" --tools "$TOOLS" "$@"

@@ -19,7 +19,7 @@ import time
 import urllib.request
 
 TICKS = os.sysconf("SC_CLK_TCK")
-VLLM, SGLANG = "vllm-router-0.1.17", "sglang-router-0.3.2"
+VLLM, SGLANG, LMCACHE = "vllm-router-0.1.17", "sglang-router-0.3.2", "lmcache"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,13 +63,20 @@ ROWS = [
 
 
 def free_ports(count):
-    sockets = [socket.socket() for _ in range(count)]
-    for each in sockets:
-        each.bind(("127.0.0.1", 0))
-    ports = [each.getsockname()[1] for each in sockets]
-    for each in sockets:
-        each.close()
-    return ports
+    """Consecutive ones, which is how LMCache's proxy counts."""
+    while True:
+        sockets = [socket.socket() for _ in range(count)]
+        try:
+            sockets[0].bind(("127.0.0.1", 0))
+            first = sockets[0].getsockname()[1]
+            for offset, each in enumerate(sockets[1:], start=1):
+                each.bind(("127.0.0.1", first + offset))
+            return [first + offset for offset in range(count)]
+        except (OSError, OverflowError):
+            continue
+        finally:
+            for each in sockets:
+                each.close()
 
 
 def fetch(port, path, method="GET"):
@@ -165,9 +172,9 @@ def commands(options, prefillers, decoders):
     }  # fmt: skip
     if options.lmcache_proxy:
         every["lmcache"] = lambda port: [
-            sys.executable, options.lmcache_proxy, "--host", "127.0.0.1", "--port", port, "--prefiller-host",
-            "127.0.0.1", "--prefiller-port", comma(prefillers), "--num-prefillers", 2, "--decoder-host", "127.0.0.1",
-            "--decoder-port", comma(decoders), "--num-decoders", 2]  # fmt: skip
+            options.routers / LMCACHE / "bin/python", options.lmcache_proxy, "--host", "127.0.0.1", "--port", port,
+            "--prefiller-host", "127.0.0.1", "--prefiller-port", prefillers[0], "--num-prefillers", 2,
+            "--decoder-host", "127.0.0.1", "--decoder-port", decoders[0]]  # fmt: skip
     return {name: every[name] for name in every if not options.only or name in options.only}
 
 
@@ -241,7 +248,7 @@ def main():
     parser.add_argument("--seconds", type=float, default=4, help="of each run")
     parser.add_argument("--only", type=lambda text: text.split(","), help="routers, of xpyd, vllm-router, …")
     parser.add_argument("--workloads", type=lambda text: [int(part) for part in text.split(",")], help="1 to 5")
-    parser.add_argument("--lmcache-proxy", type=pathlib.Path)
+    parser.add_argument("--lmcache-proxy", type=pathlib.Path, metavar="FILE")
     parser.add_argument("--xpyd-arguments", type=str.split, default=[], help="more of them for xpyd proxy")
     options = parser.parse_args()
     if options.quick:
