@@ -111,15 +111,24 @@ package struct HTTPBodyParser: Sendable {
 
   /// One step through the lines between chunks. Returns false if the line is not all there yet.
   private mutating func readLine(_ buffer: inout ByteBuffer) throws(HTTPProtocolError) -> Bool {
-    let view = buffer.readableBytesView
-    guard let lf = view.firstIndex(of: UInt8(ascii: "\n")) else {
-      guard view.count <= Self.longestLine else { throw .malformed("a line of the chunked coding is too long") }
-      return false
+    var result = Result<Int?, HTTPProtocolError>.success(nil)
+    buffer.withUnsafeReadableBytes { bytes in
+      result = Result { () throws(HTTPProtocolError) in try takeLine(bytes) }
     }
-    let length = lf - view.startIndex + 1
-    guard length <= Self.longestLine else { throw .malformed("a line of the chunked coding is too long") }
-    guard length >= 2, view[lf - 1] == UInt8(ascii: "\r") else { throw .malformed("a chunk line ends without CR LF") }
-    let line = view[view.startIndex..<(lf - 1)]
+    guard let length = try result.get() else { return false }
+    buffer.moveReaderIndex(forwardBy: length)
+    return true
+  }
+
+  /// - Returns: The length of the line with its end; nil if it is not all there yet.
+  private mutating func takeLine(_ bytes: UnsafeRawBufferPointer) throws(HTTPProtocolError) -> Int? {
+    guard let lf = bytes.prefix(Self.longestLine).firstIndex(of: UInt8(ascii: "\n")) else {
+      guard bytes.count <= Self.longestLine else { throw .malformed("a line of the chunked coding is too long") }
+      return nil
+    }
+    guard lf >= 1, bytes[lf - 1] == UInt8(ascii: "\r") else { throw .malformed("a chunk line ends without CR LF") }
+    let line = UnsafeRawBufferPointer(rebasing: bytes[..<(lf - 1)])
+    let length = lf + 1
     switch state {
     case .chunkSize:
       let size = try Self.chunkSize(line)
@@ -127,18 +136,17 @@ package struct HTTPBodyParser: Sendable {
     case .chunkEnd:
       guard line.isEmpty else { throw .malformed("a chunk is longer than its size") }
       state = .chunkSize
-    case .trailers(let bytes):
-      guard bytes + length <= Self.mostTrailerBytes else { throw .headTooLarge("trailers") }
-      state = line.isEmpty ? .done : .trailers(bytes: bytes + length)
-      if !line.isEmpty { try Self.checkTrailer(buffer, length: length) }
+    case .trailers(let count):
+      guard count + length <= Self.mostTrailerBytes else { throw .headTooLarge("trailers") }
+      state = line.isEmpty ? .done : .trailers(bytes: count + length)
+      if !line.isEmpty { _ = try parseFieldLines(UnsafeRawBufferPointer(rebasing: bytes[..<length])) }
     default: break
     }
-    buffer.moveReaderIndex(forwardBy: length)
-    return true
+    return length
   }
 
   /// `1*HEXDIG [chunk-ext]`; extensions are dropped.
-  private static func chunkSize(_ line: ByteBufferView) throws(HTTPProtocolError) -> Int {
+  private static func chunkSize(_ line: UnsafeRawBufferPointer) throws(HTTPProtocolError) -> Int {
     var size = 0
     var digits = 0
     digits: for byte in line {
@@ -154,15 +162,10 @@ package struct HTTPBodyParser: Sendable {
       size = size << 4 | Int(digit)
     }
     guard digits > 0 else { throw .malformed("a chunk size is not hexadecimal") }
-    let rest = line.dropFirst(digits)
-    guard rest.allSatisfy({ $0.isFieldByte }), rest.isEmpty || rest.first == UInt8(ascii: ";") else {
+    guard digits < line.count else { return size }
+    guard line[digits] == UInt8(ascii: ";"), line[digits...].allSatisfy({ $0.isFieldByte }) else {
       throw .malformed("a chunk size is followed by something else")
     }
     return size
-  }
-
-  private static func checkTrailer(_ buffer: ByteBuffer, length: Int) throws(HTTPProtocolError) {
-    guard let line = buffer.getSlice(at: buffer.readerIndex, length: length) else { return }
-    _ = try parseFieldLines(of: line, from: 0)
   }
 }

@@ -57,7 +57,7 @@ package func parseFieldLines(of head: ByteBuffer, from offset: Int) throws(HTTPP
   return try result.get()
 }
 
-private func parseFieldLines(_ bytes: UnsafeRawBufferPointer) throws(HTTPProtocolError) -> HTTPHeaders {
+func parseFieldLines(_ bytes: UnsafeRawBufferPointer) throws(HTTPProtocolError) -> HTTPHeaders {
   var fields: [(String, String)] = []
   fields.reserveCapacity(8)
   var start = bytes.startIndex

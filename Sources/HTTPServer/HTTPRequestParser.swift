@@ -82,7 +82,7 @@ package struct HTTPRequestParser {
   private mutating func enterBody(
     _ request: HTTPRequest, _ inbox: inout ByteBuffer, now: NIODeadline
   ) throws(HTTPProtocolError) -> Event? {
-    let expectation = request.headers[canonicalForm: "expect"]
+    let expectation = request.headers.contains(name: "expect") ? request.headers[canonicalForm: "expect"] : []
     if let value = expectation.first, expectation.count > 1 || value.lowercased() != "100-continue" {
       throw .unsupportedExpectation
     }
@@ -136,7 +136,7 @@ package struct HTTPRequestParser {
 
   /// RFC 9112 §3.2: exactly one valid Host in HTTP/1.1, at most one in HTTP/1.0.
   private static func checkHost(_ headers: HTTPHeaders, version: HTTPVersion) throws(HTTPProtocolError) -> String? {
-    let hosts = headers[canonicalForm: "host"].map(String.init)
+    let hosts = headers.lazy.filter { $0.name.utf8.count == 4 && $0.name.lowercased() == "host" }.map(\.value)
     guard hosts.count == 1 || (hosts.isEmpty && version == .http1_0) else {
       throw .malformed("it must have exactly one Host")
     }
@@ -178,6 +178,7 @@ package struct HTTPRequestParser {
   }
 
   private static func keepAlive(_ headers: HTTPHeaders, version: HTTPVersion) -> Bool {
+    guard headers.contains(name: "connection") else { return version == .http1_1 }
     let options = headers[canonicalForm: "connection"].map { $0.lowercased() }
     if options.contains("close") { return false }
     return version == .http1_1 || options.contains("keep-alive")

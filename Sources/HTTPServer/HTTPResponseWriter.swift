@@ -246,12 +246,8 @@ package struct HTTPClientGone: Error, CustomStringConvertible {
 extension ByteBuffer {
   /// - Parameter number: Not negative.
   fileprivate mutating func writeHexadecimal(_ number: Int) {
-    var shift = max(0, (Int.bitWidth - 1 - number.leadingZeroBitCount) / 4 * 4)
-    while shift >= 0 {
-      let digit = UInt8(truncatingIfNeeded: number >> shift) & 0xF
-      writeInteger(digit < 10 ? 0x30 + digit : 0x61 - 10 + digit)
-      shift -= 4
-    }
+    // At most 15 digits, which a String holds without an allocation.
+    writeString(String(number, radix: 16))
   }
 
   /// Status line and fields without the empty line. Framing fields of `headers` that are the server's are left out, and

@@ -8,11 +8,7 @@ extension UnsafeRawBufferPointer {
   /// - Returns: Where `needle` begins, at `start` or after it.
   func offset(of needle: StaticString, from start: Int = 0) -> Int? {
     guard let base = baseAddress else { return nil }
-    let length = needle.utf8CodeUnitCount
-    // An underscore is rarer in JSON than a letter or a quote.
-    var anchor = 0
-    while anchor < length, needle.utf8Start[anchor] != UInt8(ascii: "_") { anchor += 1 }
-    if anchor == length { anchor = 0 }
+    let anchor = Self.anchor(of: needle)
     var place = start + anchor
     while place < count, let found = memchr(base + place, Int32(needle.utf8Start[anchor]), count - place) {
       place = UnsafeRawPointer(found) - base
@@ -20,6 +16,22 @@ extension UnsafeRawBufferPointer {
       place += 1
     }
     return nil
+  }
+
+  /// Where the needle has a byte that is rare in JSON; in the worst case its last letter, for all begin with a quote.
+  private static func anchor(of needle: StaticString) -> Int {
+    for place in 0..<needle.utf8CodeUnitCount {
+      switch needle.utf8Start[place] {
+      case UInt8(ascii: "_"), UInt8(ascii: "["), UInt8(ascii: "x"): return place
+      default: break
+      }
+    }
+    return Swift.max(0, needle.utf8CodeUnitCount - 3)
+  }
+
+  func begins(with bytes: [UInt8]) -> Bool {
+    guard let base = baseAddress, count >= bytes.count else { return false }
+    return memcmp(base, bytes, bytes.count) == 0
   }
 
   func hasBytes(_ text: StaticString, at offset: Int) -> Bool {

@@ -92,8 +92,8 @@ package struct TokenTrail: Sendable {
 
   mutating func noteLogprobs(in event: [UInt8]) { event.withUnsafeBytes { noteLogprobs(in: $0) } }
 
-  private mutating func noteLogprobs(in event: UnsafeRawBufferPointer) {
-    if event.offset(of: "\"text_offset\":[") != nil { lastLogprobs = Array(event) }
+  private mutating func noteLogprobs(in event: UnsafeRawBufferPointer, from start: Int = 0) {
+    if event.offset(of: "\"text_offset\":[", from: start) != nil { lastLogprobs = Array(event) }
   }
 
   /// Forgets the ids of which the client has seen nothing, so that they are made again.
@@ -107,9 +107,11 @@ package struct TokenTrail: Sendable {
       isDone = true
       return
     }
+    // All that is looked for stands behind what all events have in common.
+    let start = event.begins(with: head) ? head.count : 0
     if head.isEmpty { noteHead(event) }
     var ids: [Int32] = []
-    var from = 0
+    var from = start
     while let key = event.offset(of: "token_ids\":", from: from) {
       var value = key + 11
       if event.hasBytes(" ", at: value) { value += 1 }
@@ -124,13 +126,11 @@ package struct TokenTrail: Sendable {
         promptIDs = array.ids
       }
     }
-    if event.offset(of: "\"choices\":[]") != nil { hasUsage = true }
-    let delta = kind == .chat ? Self.chatDelta(event) : Self.textDelta(event)
-    append(
-      ids: ids, hasText: delta == .text,
-      isFinish: event.offset(of: "finish_reason\":\"") != nil || event.offset(of: "finish_reason\": \"") != nil)
+    if event.offset(of: "\"choices\":[]", from: start) != nil { hasUsage = true }
+    let delta = kind == .chat ? Self.chatDelta(event, from: start) : Self.textDelta(event, from: start)
+    append(ids: ids, hasText: delta == .text, isFinish: Self.isFinish(event, from: start))
     if delta == .unknown { lose() }
-    noteLogprobs(in: event)
+    noteLogprobs(in: event, from: start)
   }
 
   private mutating func noteHead(_ event: UnsafeRawBufferPointer) {
@@ -138,15 +138,20 @@ package struct TokenTrail: Sendable {
     head = Array(event[..<end])
   }
 
-  private static func textDelta(_ event: UnsafeRawBufferPointer) -> Delta {
-    guard let key = event.offset(of: "\"text\":") else { return .nothing }
+  private static func isFinish(_ event: UnsafeRawBufferPointer, from start: Int) -> Bool {
+    guard let key = event.offset(of: "finish_reason\":", from: start) else { return false }
+    return event.hasBytes("\"", at: event.hasBytes(" ", at: key + 15) ? key + 16 : key + 15)
+  }
+
+  private static func textDelta(_ event: UnsafeRawBufferPointer, from start: Int) -> Delta {
+    guard let key = event.offset(of: "\"text\":", from: start) else { return .nothing }
     let value = event.hasBytes(" ", at: key + 7) ? key + 8 : key + 7
     return event.hasBytes("\"\"", at: value) ? .nothing : .text
   }
 
   /// Only deltas of a role and of content are known: what an engine's parsers made of the tokens, none can go on with.
-  private static func chatDelta(_ event: UnsafeRawBufferPointer) -> Delta {
-    guard let key = event.offset(of: "\"delta\":") else { return .nothing }
+  private static func chatDelta(_ event: UnsafeRawBufferPointer, from start: Int) -> Delta {
+    guard let key = event.offset(of: "\"delta\":", from: start) else { return .nothing }
     var place = event.hasBytes(" ", at: key + 8) ? key + 9 : key + 8
     guard event.hasBytes("{", at: place) else { return .unknown }
     place += 1
@@ -160,16 +165,27 @@ package struct TokenTrail: Sendable {
   }
 
   private static func withNull(at places: [Range<Int>], in events: ByteBuffer) -> ByteBuffer {
-    var out = ByteBufferAllocator().buffer(capacity: events.readableBytes)
+    // An array that `null` stands for has two bytes at least.
+    let capacity = events.readableBytes + 2 * places.count
+    var out = ByteBufferAllocator().buffer(capacity: capacity)
     events.withUnsafeReadableBytes { bytes in
-      var copied = 0
-      for place in places where place.upperBound <= bytes.count {
-        out.writeBytes(UnsafeRawBufferPointer(rebasing: bytes[copied..<place.lowerBound]))
-        out.writeStaticString("null")
-        copied = place.upperBound
+      _ = out.writeWithUnsafeMutableBytes(minimumWritableBytes: capacity) { target in
+        var (copied, written) = (0, 0)
+        func copy(_ source: UnsafeRawBufferPointer) {
+          UnsafeMutableRawBufferPointer(rebasing: target[written...]).copyMemory(from: source)
+          written += source.count
+        }
+        for place in places where place.upperBound <= bytes.count {
+          copy(UnsafeRawBufferPointer(rebasing: bytes[copied..<place.lowerBound]))
+          null.withUnsafeBytes(copy)
+          copied = place.upperBound
+        }
+        copy(UnsafeRawBufferPointer(rebasing: bytes[copied...]))
+        return written
       }
-      out.writeBytes(UnsafeRawBufferPointer(rebasing: bytes[copied...]))
     }
     return out
   }
+
+  private static let null = Array("null".utf8)
 }

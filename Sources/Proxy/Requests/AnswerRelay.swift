@@ -77,7 +77,7 @@ extension RequestExchange: UpstreamLegDelegate {
   }
 
   private func judge(_ leg: UpstreamLeg, _ head: UpstreamHead, _ gate: EventStreamGate, _ events: ByteBuffer) {
-    if EventStreamGate.leadingError(in: events) != nil { return failLeg(leg, .errorEvent) }
+    if EventStreamGate.beginsWithError(events) { return failLeg(leg, .errorEvent) }
     if let fault = migration?.begins(head.headers) { return failLeg(leg, fault) }
     answer.state = .relayingEvents(gate)
     begin(leg, head)

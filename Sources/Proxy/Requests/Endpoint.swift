@@ -50,13 +50,10 @@ enum Endpoint: String, CaseIterable {
   }
 
   /// HEAD is allowed where GET is.
-  var methods: [String] {
-    if isRelayed { return ["POST"] }
-    return self == .logLevel ? ["GET", "PUT"] : ["GET"]
-  }
+  var methods: [String] { self == .logLevel ? ["GET", "PUT"] : [method] }
 
   /// What a worker is asked with.
-  var method: String { methods[0] }
+  var method: String { isRelayed ? "POST" : "GET" }
 
   /// Whether tokens are computed, so that the first one is worth a time.
   var generates: Bool {

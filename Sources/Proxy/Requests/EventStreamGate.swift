@@ -35,21 +35,26 @@ package struct EventStreamGate: Sendable {
     return 0
   }
 
-  /// The JSON of the first event's data if it is an error: vLLM answers 200 before it knows that it cannot.
-  static func leadingError(in events: ByteBuffer) -> ByteBuffer? {
-    var rest = events.readableBytesView
-    while !rest.isEmpty {
-      let line = rest.prefix { $0 != UInt8(ascii: "\n") && $0 != UInt8(ascii: "\r") }
-      rest = rest.dropFirst(line.count + 1)
-      guard line.starts(with: "data:".utf8) else { continue }
-      let data = line.dropFirst(5).drop { $0 == UInt8(ascii: " ") }
-      // Ordinary events have other first keys: only a suspect is scanned.
-      guard data.prefix(64).contains(UInt8(ascii: "e")), data.first == UInt8(ascii: "{") else { return nil }
-      let json = ByteBuffer(bytes: data)
-      let range = json.withUnsafeReadableBytes { try? JSONObject(scanning: $0).value(of: "error") }
-      guard let range, json.getString(at: range.lowerBound, length: range.count) != "null" else { return nil }
-      return json
+  /// Whether the first event's data is an error: vLLM answers 200 before it knows that it cannot.
+  package static func beginsWithError(_ events: ByteBuffer) -> Bool {
+    events.withUnsafeReadableBytes { bytes in
+      var start = 0
+      while start < bytes.count {
+        let end = bytes[start...].firstIndex { $0 == UInt8(ascii: "\n") || $0 == UInt8(ascii: "\r") } ?? bytes.count
+        if bytes.hasBytes("data:", at: start) {
+          return isError(UnsafeRawBufferPointer(rebasing: bytes[(start + 5)..<end]))
+        }
+        start = end + 1
+      }
+      return false
     }
-    return nil
+  }
+
+  private static func isError(_ data: UnsafeRawBufferPointer) -> Bool {
+    // Ordinary events have no such key: only a suspect is scanned.
+    guard data.offset(of: "\"error\"") != nil else { return false }
+    let json = UnsafeRawBufferPointer(rebasing: data.drop { $0 == UInt8(ascii: " ") })
+    guard let value = try? JSONObject(scanning: json).value(of: "error") else { return false }
+    return !json.hasBytes("null", at: value.lowerBound)
   }
 }

@@ -16,17 +16,16 @@ enum ForwardedHeaders {
     "host", "content-length", "expect", "accept-encoding", "x-request-id", "origin", RequestSight.headerName,
   ]
   private static let replacedInResponse: Set<String> = ["content-length", "x-request-id"]
+  private static let droppedFromRequest = FieldNames(hopByHop.union(replacedInRequest))
+  private static let droppedFromResponse = FieldNames(hopByHop.union(replacedInResponse))
 
   /// The lines of a request's head after the request line, without host and length, which differ between its legs.
   static func requestLines(_ headers: HTTPHeaders, requestID: String, workerKey: String?) -> ByteBuffer {
     var lines = ByteBufferAllocator().buffer(capacity: 512)
     let named = namedInConnection(headers)
     for (name, value) in headers {
-      let lowercased = name.lowercased()
-      if hopByHop.contains(lowercased) || replacedInRequest.contains(lowercased) || named.contains(lowercased) {
-        continue
-      }
-      if lowercased == "authorization", workerKey != nil { continue }
+      if droppedFromRequest.contains(name) || named.contains(name) { continue }
+      if workerKey != nil, name.lowercased() == "authorization" { continue }
       lines.writeField(name, value)
     }
     if let workerKey { lines.writeField("authorization", "Bearer \(workerKey)") }
@@ -38,11 +37,7 @@ enum ForwardedHeaders {
   static func response(_ headers: HTTPHeaders, requestID: String, timing: String? = nil) -> HTTPHeaders {
     let named = namedInConnection(headers)
     var kept: [(String, String)] = []
-    for (name, value) in headers {
-      let lowercased = name.lowercased()
-      if hopByHop.contains(lowercased) || replacedInResponse.contains(lowercased) || named.contains(lowercased) {
-        continue
-      }
+    for (name, value) in headers where !droppedFromResponse.contains(name) && !named.contains(name) {
       kept.append((name, value))
     }
     kept.append(("x-request-id", requestID))
@@ -60,8 +55,28 @@ enum ForwardedHeaders {
     return new()
   }
 
-  private static func namedInConnection(_ headers: HTTPHeaders) -> [String] {
-    headers[canonicalForm: "connection"].map { $0.lowercased() }.filter { $0 != "close" && $0 != "keep-alive" }
+  private static func namedInConnection(_ headers: HTTPHeaders) -> FieldNames {
+    guard headers.contains(name: "connection") else { return .none }
+    let named = headers[canonicalForm: "connection"].map { $0.lowercased() }
+    return FieldNames(Set(named.filter { $0 != "close" && $0 != "keep-alive" }))
+  }
+}
+
+/// A set of field names, whatever their case. Most names are told by their length to be none of it.
+private struct FieldNames {
+  static let none = FieldNames([])
+  private let names: Set<String>
+  /// Bit n: a name has n bytes, or n and a multiple of 64.
+  private let lengths: UInt64
+
+  /// - Parameter names: In lower case.
+  init(_ names: Set<String>) {
+    self.names = names
+    lengths = names.reduce(0) { $0 | 1 << UInt64($1.utf8.count % 64) }
+  }
+
+  func contains(_ name: String) -> Bool {
+    lengths >> UInt64(name.utf8.count % 64) & 1 == 1 && names.contains(name.lowercased())
   }
 }
 

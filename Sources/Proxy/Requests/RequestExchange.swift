@@ -215,9 +215,15 @@ final class RequestExchange: @unchecked Sendable {
   }
 
   private func makeLeg(on worker: Worker, _ body: ByteBuffer) -> UpstreamLeg {
-    var head = ByteBufferAllocator().buffer(capacity: 256 + headerLines.readableBytes)
-    head.writeString("\(endpoint.method) \(asked.target) HTTP/1.1\r\nhost: \(worker.address)\r\n")
-    head.writeString("content-length: \(body.readableBytes)\r\n")
+    var head = ByteBufferAllocator().buffer(capacity: 256 + asked.target.utf8.count + headerLines.readableBytes)
+    head.writeString(endpoint.method)
+    head.writeStaticString(" ")
+    head.writeString(asked.target)
+    head.writeStaticString(" HTTP/1.1\r\nhost: ")
+    head.writeString(worker.authority)
+    head.writeStaticString("\r\ncontent-length: ")
+    head.writeString(String(body.readableBytes))
+    head.writeStaticString("\r\n")
     head.writeImmutableBuffer(headerLines)
     head.writeStaticString("\r\n")
     return UpstreamLeg(worker: worker, head: head, body: body, pool: loop.pool, delegate: self)

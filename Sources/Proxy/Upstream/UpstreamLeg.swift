@@ -21,7 +21,8 @@ final class UpstreamLeg {
   /// Of the worker's health, when the leg began.
   private(set) var epoch: WorkerHealth.Epoch = 0
   private let pool: UpstreamPool
-  private weak var delegate: (any UpstreamLegDelegate)?
+  /// Let go of at the end, which comes: its owner has a deadline for every leg.
+  private var delegate: (any UpstreamLegDelegate)?
   private var connection: UpstreamConnection?
   private var mayReuse = true
   private var isReused = false

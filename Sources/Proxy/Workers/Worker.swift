@@ -20,12 +20,15 @@ final class Worker: Sendable {
   /// Its place among the workers of its role, from 0.
   let index: Int
   let address: WorkerAddress
+  /// The address as `Host` has it.
+  let authority: String
   private let state: Mutex<State>
 
   init(role: WorkerRole, index: Int, address: WorkerAddress, ejectAfter: Int) {
     self.role = role
     self.index = index
     self.address = address
+    authority = "\(address)"
     state = Mutex(State(health: WorkerHealth(ejectAfter: ejectAfter)))
   }
 
