@@ -117,7 +117,7 @@ private func shortIdle(_ configuration: inout ProxyConfiguration) { configuratio
     #expect(answer.contains("The answer is incomplete") && !answer.contains("[DONE]"))
   }
 
-  @Test func `Stop strings are continued by an engine that knows of the earlier output only`() async throws {
+  @Test func `Stop strings are continued by an engine that holds back as the first one did`() async throws {
     let request = body(#","stop":["zz"]"#)
     let end = StreamEnd.closes(afterTokens: 2)
     let whole = try await Self.answer([.generates(.whole)], request, "/v1/completions")

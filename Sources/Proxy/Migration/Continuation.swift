@@ -23,7 +23,10 @@ package struct Continuation: Sendable {
   private let minTokens: Int
   /// Alternatives for each token; nil: no log-probabilities.
   let logprobs: Int?
-  private let hasStop: Bool
+  /// The engine holds text back that can become a stop string, and only the dead decoder knew it.
+  let hasStop: Bool
+  /// Whether ids that are made again are the same, and nobody sees that they are.
+  let canRepeat: Bool
   let includesUsage: Bool
   private let inexactElsewhere: Inexact?
 
@@ -44,8 +47,10 @@ package struct Continuation: Sendable {
     self.minTokens = minTokens ?? 0
     self.logprobs = logprobs
     hasStop = body.asks(for: "stop")
-    includesUsage = body.text(of: "include_usage", in: "stream_options") == "true"
     inexactElsewhere = Self.inexactElsewhere(body)
+    canRepeat =
+      Self.isGreedy(body) && inexactElsewhere == nil && logprobs == nil && !body.asks(for: "include_stop_str_in_output")
+    includesUsage = body.text(of: "include_usage", in: "stream_options") == "true"
   }
 
   /// What the decoder is asked for besides, so that it can be followed.
@@ -53,17 +58,23 @@ package struct Continuation: Sendable {
 
   /// - Parameter isOurs: The worker goes on after `xpyd_output_tokens` as if it had made them.
   package func inexact(isOurs: Bool, after trail: TokenTrail) -> Inexact? {
-    guard isOurs else { return inexactElsewhere }
+    if !isOurs, let inexactElsewhere { return inexactElsewhere }
     return hasStop && minTokens > 0 && minTokens <= trail.outputIDs.count ? .minTokens : nil
   }
 
-  /// Whether text may be missing on an engine that knows nothing of the earlier output: it holds back what can become a
-  /// stop string, and only the dead decoder knew that.
-  package var needsOurs: Bool { hasStop }
+  /// Characters that an engine which knows nothing of ours holds back at the end of the text; nil without stop strings.
+  static func heldBack(for body: ClientBody) -> Int? {
+    let lengths = body.withValue(of: "stop") { value in
+      let elements = (try? JSONArray(scanning: value))?.elements
+      return (elements ?? [0..<value.count]).map { value.scalars(inStringAt: $0.lowerBound).count }
+    }
+    return lengths?.max().map { max($0 - 1, 0) }
+  }
 
   /// The request for the rest, to `/v1/completions`.
+  /// - Parameter tellsEarlier: A worker of ours is to go on as if it had made the earlier output.
   /// - Returns: nil if there is nothing left to ask for, or the trail is not whole.
-  package func body(after trail: TokenTrail) -> ByteBuffer? {
+  package func body(after trail: TokenTrail, tellsEarlier: Bool = true) -> ByteBuffer? {
     let earlier = trail.outputIDs.count
     guard trail.canBeFollowed, !trail.isFinished, earlier < maxTokens ?? .max else { return nil }
     var edits: [JSONEdit] = [
@@ -71,7 +82,7 @@ package struct Continuation: Sendable {
       .set("max_tokens", maxTokens.map { "\($0 - earlier)" } ?? "null"),
       .replace("min_tokens", "\(max(0, minTokens - earlier))"),
     ]
-    if earlier > 0 { edits.append(.set("xpyd_output_tokens", "\(earlier)")) }
+    if earlier > 0, tellsEarlier { edits.append(.set("xpyd_output_tokens", "\(earlier)")) }
     if kind == .chat { edits += logprobs.map { [.set("logprobs", "\($0)")] } ?? [.remove("logprobs")] }
     edits += Self.leftOut.map { .remove($0) } + Self.asking
     return body.edited(edits)
@@ -110,10 +121,13 @@ package struct Continuation: Sendable {
   }
 
   private static func inexactElsewhere(_ body: ClientBody) -> Inexact? {
-    let isGreedy = body.text(of: "temperature").flatMap(Double.init) == 0
     if body.asks(for: "presence_penalty") || body.asks(for: "frequency_penalty") { return .penalties }
     if ["bad_words", "logits_processors", "vllm_xargs"].contains(where: body.asks(for:)) { return .logitProcessors }
-    return !isGreedy && ![nil, "null", "-1"].contains(body.text(of: "seed")) ? .seed : nil
+    return !isGreedy(body) && ![nil, "null", "-1"].contains(body.text(of: "seed")) ? .seed : nil
+  }
+
+  private static func isGreedy(_ body: ClientBody) -> Bool {
+    body.text(of: "temperature").flatMap(Double.init) == 0
   }
 
   private static func json(_ prompt: [Int32], _ output: [Int32]) -> [UInt8] {

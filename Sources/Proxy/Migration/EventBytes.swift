@@ -53,6 +53,28 @@ extension UnsafeRawBufferPointer {
     return nil
   }
 
+  /// Walks over the Unicode scalars of a JSON string whose first quote is at `start`.
+  /// - Returns: How many there are, `limit` at most, and where the next one or the last quote is.
+  package func scalars(inStringAt start: Int, atMost limit: Int = .max) -> (count: Int, end: Int) {
+    var (index, found) = (start + 1, 0)
+    while index < count, self[index] != UInt8(ascii: "\"") {
+      let isEscaped = self[index] == UInt8(ascii: "\\")
+      let isLong = isEscaped && hasBytes("u", at: index + 1)
+      // A continuation byte, or the second half of a pair: \uDC00 to \uDFFF.
+      let isSecond =
+        isLong
+        ? (hasBytes("d", at: index + 2) || hasBytes("D", at: index + 2)) && index + 3 < count
+          && self[index + 3] | 0x20 >= UInt8(ascii: "c")
+        : self[index] & 0xC0 == 0x80
+      if !isSecond {
+        if found == limit { break }
+        found += 1
+      }
+      index += isLong ? 6 : isEscaped ? 2 : 1
+    }
+    return (found, Swift.min(index, count))
+  }
+
   /// The numbers of a JSON array of token ids.
   /// - Parameter start: Just after the opening bracket.
   /// - Returns: nil if it is anything else; `end` is just after the closing bracket.

@@ -23,6 +23,8 @@ package struct StreamMigration: Sendable {
   private var splice: StreamSplice?
   /// The decoder whose events come is a worker of ours, and knows all of the output.
   private var isOurs = false
+  /// Characters of the rest that the client has already; nil if the rest begins where the client's text ends.
+  private var known: Int?
   private var migrations = 0
 
   /// - Returns: nil if the request is none whose stream can be followed. Whether it can be continued is looked at when
@@ -35,7 +37,8 @@ package struct StreamMigration: Sendable {
   package init?(of body: ClientBody, kind: TokenTrail.Kind, limit: Int) {
     guard limit > 0, body.isStreamed, !body.asksForSeveralSequences else { return nil }
     self.body = body
-    trail = TokenTrail(kind, hidesIDs: body.text(of: "return_token_ids") != "true")
+    trail = TokenTrail(
+      kind, hidesIDs: body.text(of: "return_token_ids") != "true", heldBack: Continuation.heldBack(for: body))
   }
 
   /// The stream ended without its `[DONE]`, and could go on.
@@ -47,11 +50,17 @@ package struct StreamMigration: Sendable {
       isOurs = headers.first(name: "server") == "xpyd"
       return nil
     }
-    isOurs = trail.outputIDs.isEmpty || headers.contains(name: HeaderNames.continued)
-    guard isOurs || !continuation.needsOurs else { return .cannotContinue }
+    if known == nil {
+      isOurs = trail.outputIDs.isEmpty || headers.contains(name: HeaderNames.continued)
+      guard isOurs || !continuation.hasStop else { return .cannotContinue }
+    } else {
+      // What a worker of ours holds back is another part.
+      guard headers.first(name: "server") != "xpyd" else { return .cannotContinue }
+      isOurs = false
+    }
     do {
       splice = try StreamSplice(
-        continuation, after: trail, isOurs: isOurs, migrations: migrations, before: splice?.inexact)
+        continuation, after: trail, isOurs: isOurs, migrations: migrations, before: splice?.inexact, known: known ?? 0)
     } catch {
       return .cannotContinue
     }
@@ -82,10 +91,17 @@ package struct StreamMigration: Sendable {
       guard let splice = try? StreamSplice(continuation, after: trail, isOurs: isOurs) else { return .impossible }
       return .complete(splice.closing(trail))
     }
-    guard isOurs || trail.outputIDs.isEmpty || !continuation.needsOurs else { return .impossible }
-    // A worker of ours goes on in the middle of a character; others begin after the last whole one.
-    if !isOurs, trail.hidesIDs, continuation.logprobs == nil { trail.dropUnseen() }
-    guard let bytes = continuation.body(after: trail), let rest = try? ClientBody(bytes) else { return .impossible }
+    let hasText = !trail.outputIDs.isEmpty || known != nil
+    known = nil
+    if !isOurs, continuation.hasStop, hasText {
+      guard trail.hidesIDs, continuation.canRepeat, let known = trail.rewind() else { return .impossible }
+      self.known = known
+    } else if !isOurs, trail.hidesIDs, continuation.logprobs == nil {
+      // A worker of ours goes on in the middle of a character; others begin after the last whole one.
+      trail.dropUnseen()
+    }
+    guard let bytes = continuation.body(after: trail, tellsEarlier: known == nil), let rest = try? ClientBody(bytes)
+    else { return .impossible }
     self.continuation = continuation
     migrations += 1
     return .ask(rest)

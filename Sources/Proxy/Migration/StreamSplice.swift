@@ -19,16 +19,19 @@ package struct StreamSplice: Sendable {
   package private(set) var inexact: Continuation.Inexact?
   /// Added to the places in the text as an engine counts them that knows nothing of the earlier output.
   private let textOffset: Int
+  /// Characters at the beginning that the client has already.
+  private var known: Int
 
   /// - Parameters:
   ///   - trail: As it is when the continuation begins.
   ///   - isOurs: The worker goes on after the earlier output as if it had made it.
   ///   - migrations: Of this stream, with this one.
   ///   - before: What a continuation before this one could not do exactly.
+  ///   - known: Characters at the beginning that the client has already.
   /// - Throws: If the stream's first event was none of a known engine.
   package init(
     _ continuation: Continuation, after trail: TokenTrail, isOurs: Bool, migrations: Int = 1,
-    before: Continuation.Inexact? = nil
+    before: Continuation.Inexact? = nil, known: Int = 0
   ) throws(Failure) {
     let head = trail.head + Array("\"choices\":[]}".utf8)
     guard let object = head.withUnsafeBytes({ try? JSONObject(scanning: $0) }) else { throw Failure() }
@@ -41,6 +44,7 @@ package struct StreamSplice: Sendable {
     self.migrations = migrations
     inexact = before ?? continuation.inexact(isOurs: isOurs, after: trail)
     textOffset = isOurs ? 0 : Self.textEnd(trail)
+    self.known = known
   }
 
   /// - Returns: What the client gets of whole events, and whether they hold an error, at which they are cut.
@@ -119,21 +123,31 @@ package struct StreamSplice: Sendable {
     let finish = value("finish_reason")
     let ids = value("token_ids").withUnsafeBytes { $0.hasBytes("[", at: 0) ? $0.tokenIDs(from: 1)?.ids : [] }
     guard let ids, text.first == UInt8(ascii: "\"") else { throw Failure() }
-    trail.append(ids: ids, hasText: text.count > 2, isFinish: finish.first == UInt8(ascii: "\""))
+    text.withUnsafeBytes {
+      trail.append(ids: ids, text: text.count > 2 ? $0 : nil, isFinish: finish.first == UInt8(ascii: "\""))
+    }
+    let newText = withoutKnown(text)
     let shownIDs = hidesIDs ? Array("null".utf8) : value("token_ids")
     let logprobs = try BodyValue(parsing: value("logprobs"))
     if let chat {
       let worded = chat.logprobs(logprobs)
       if worded.isLossy { inexact = inexact ?? .logprobs }
       return ChatWording.choice(
-        text: text, logprobs: worded.value.encoded, finish: finish, stop: value("stop_reason"), ids: shownIDs)
+        text: newText, logprobs: worded.value.encoded, finish: finish, stop: value("stop_reason"), ids: shownIDs)
     }
     return Self.edited(
       object, choice,
       [
-        .replace("prompt_token_ids", "null"), .replace("token_ids", shownIDs),
+        .replace("text", newText), .replace("prompt_token_ids", "null"), .replace("token_ids", shownIDs),
         .replace("logprobs", moved(logprobs).encoded),
       ])
+  }
+
+  private mutating func withoutKnown(_ text: [UInt8]) -> [UInt8] {
+    guard known > 0 else { return text }
+    let (count, end) = text.withUnsafeBytes { $0.scalars(inStringAt: 0, atMost: known) }
+    known -= count
+    return [UInt8(ascii: "\"")] + text[end...]
   }
 
   private func moved(_ logprobs: BodyValue) -> BodyValue {

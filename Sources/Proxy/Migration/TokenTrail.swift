@@ -8,7 +8,12 @@ package struct TokenTrail: Sendable {
   package enum Kind: Sendable { case completions, chat }
 
   /// What an event adds to the text.
-  private enum Delta { case text, nothing, unknown }
+  private enum Delta: Equatable {
+    /// - Parameter quote: Where its JSON string begins.
+    case text(quote: Int)
+    case nothing
+    case unknown
+  }
 
   /// Prompt and output; a longer stream cannot be continued.
   static let mostTokens = 1 << 17
@@ -34,10 +39,15 @@ package struct TokenTrail: Sendable {
   private var isWhole = true
   /// The newest event with log-probabilities: it tells where the next token's text begins.
   private(set) var lastLogprobs: [UInt8]?
+  /// nil if the engine holds nothing back that would be missed.
+  private var heldBack: HeldBackText?
 
-  package init(_ kind: Kind, hidesIDs: Bool) {
+  /// - Parameter heldBack: Characters at the end of the text that the engine may hold back; nil if the request has no stop
+  ///   strings.
+  package init(_ kind: Kind, hidesIDs: Bool, heldBack: Int? = nil) {
     self.kind = kind
     self.hidesIDs = hidesIDs
+    self.heldBack = heldBack.map { HeldBackText(heldBack: $0) }
   }
 
   /// Whether prompt and output are known by their ids, all of them.
@@ -67,12 +77,15 @@ package struct TokenTrail: Sendable {
     return (hidesIDs && !hidden.isEmpty ? Self.withNull(at: hidden, in: kept) : kept, errorAt != nil)
   }
 
-  /// Takes what a continuation added; its ids are known from its own events.
-  mutating func append(ids: [Int32], hasText: Bool, isFinish: Bool) {
+  /// Takes what an event added.
+  /// - Parameter text: The JSON string of its text; nil if it has none, or an empty one.
+  mutating func append(ids: [Int32], text: UnsafeRawBufferPointer?, isFinish: Bool) {
     if isFinish { isFinished = true }
     guard isWhole else { return }
     outputIDs += ids
+    let hasText = text != nil
     if hasText { idsWithText = outputIDs.count }
+    if let text, heldBack != nil { heldBack?.came(text.scalars(inStringAt: 0).count, ids: outputIDs.count) }
     // The end may bring text that was held back, and nothing follows it.
     if hasText, ids.isEmpty, !isFinished { lose() }
     if promptIDs.count + outputIDs.count > Self.mostTokens { lose() }
@@ -98,6 +111,15 @@ package struct TokenTrail: Sendable {
 
   /// Forgets the ids of which the client has seen nothing, so that they are made again.
   mutating func dropUnseen() { outputIDs.removeLast(outputIDs.count - idsWithText) }
+
+  /// Forgets the ids whose text the client does not have in whole, so that they are made again.
+  /// - Returns: How many characters of what comes then the client has; nil if that is not known.
+  mutating func rewind() -> Int? {
+    guard let place = heldBack?.rewind() else { return nil }
+    outputIDs.removeLast(outputIDs.count - place.ids)
+    idsWithText = place.ids
+    return place.known
+  }
 
   // MARK: One event
 
@@ -128,7 +150,9 @@ package struct TokenTrail: Sendable {
     }
     if event.offset(of: "\"choices\":[]", from: start) != nil { hasUsage = true }
     let delta = kind == .chat ? Self.chatDelta(event, from: start) : Self.textDelta(event, from: start)
-    append(ids: ids, hasText: delta == .text, isFinish: Self.isFinish(event, from: start))
+    var text: UnsafeRawBufferPointer?
+    if case .text(let quote) = delta { text = UnsafeRawBufferPointer(rebasing: event[quote...]) }
+    append(ids: ids, text: text, isFinish: Self.isFinish(event, from: start))
     if delta == .unknown { lose() }
     noteLogprobs(in: event, from: start)
   }
@@ -146,7 +170,7 @@ package struct TokenTrail: Sendable {
   private static func textDelta(_ event: UnsafeRawBufferPointer, from start: Int) -> Delta {
     guard let key = event.offset(of: "\"text\":", from: start) else { return .nothing }
     let value = event.hasBytes(" ", at: key + 7) ? key + 8 : key + 7
-    return event.hasBytes("\"\"", at: value) ? .nothing : .text
+    return event.hasBytes("\"\"", at: value) || !event.hasBytes("\"", at: value) ? .nothing : .text(quote: value)
   }
 
   /// Only deltas of a role and of content are known: what an engine's parsers made of the tokens, none can go on with.
@@ -161,7 +185,7 @@ package struct TokenTrail: Sendable {
     place += 10
     if event.hasBytes("\"\"}", at: place) || event.hasBytes("null}", at: place) { return .nothing }
     guard event.hasBytes("\"", at: place), let end = event.endOfString(at: place) else { return .unknown }
-    return event.hasBytes("}", at: end) ? .text : .unknown
+    return event.hasBytes("}", at: end) ? .text(quote: place) : .unknown
   }
 
   private static func withNull(at places: [Range<Int>], in events: ByteBuffer) -> ByteBuffer {
