@@ -31,6 +31,8 @@ package struct ProxyConfiguration: Sendable {
   /// Before a prefill leg is tried elsewhere.
   package var backoff = Backoff()
   package var maxBodyBytes = 32 * 1024 * 1024
+  /// For large answers that are no streams, all together: one that is held can be asked for again if its worker dies.
+  package var heldAnswerBytes = 64 * 1024 * 1024
   /// Keys of clients; empty lets everybody in, if there is no file of keys either.
   package var clientKeys: [String] = []
   /// More keys of clients, one a line, read again when the file changes.

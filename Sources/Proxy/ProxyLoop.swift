@@ -85,6 +85,7 @@ final class ProxyLoop: @unchecked Sendable {
   let context: ProxyContext
   let pool: UpstreamPool
   var retries: RetryBudget
+  var held: HeldAnswers
   private var exchanges: [ObjectIdentifier: RequestExchange] = [:]
   private var ticker: RepeatedTask?
 
@@ -92,6 +93,7 @@ final class ProxyLoop: @unchecked Sendable {
     self.eventLoop = eventLoop
     self.context = context
     retries = context.configuration.retryBudget
+    held = HeldAnswers(limit: context.configuration.heldAnswerBytes / max(1, context.configuration.threads))
     pool = UpstreamPool(eventLoop: eventLoop, deadlines: context.configuration.deadlines)
   }
 

@@ -113,8 +113,31 @@ private func short(_ configuration: inout ProxyConfiguration) {
     }
   }
 
+  @Test func `A large answer that breaks off is asked for again elsewhere`() async throws {
+    try await Deployment.run(decoders: [.breaksOffInLargeBody, .answersAtLength]) { deployment in
+      let answer = try await deployment.post(plain)
+      #expect(answer.body == MockWorker.longAnswer)
+      let metrics = try await deployment.get("/metrics").body
+      #expect(metrics.contains(#"requests_total{endpoint="completions",outcome="ok"} 1"#))
+    }
+  }
+
+  @Test func `Room for large answers is given back, whatever became of them`() async throws {
+    // For one answer at a time.
+    try await Deployment.run(
+      decoders: [.breaksOffInLargeBody, .answersAtLength], configure: { $0.heldAnswerBytes = 1_100_000 }
+    ) { deployment in
+      for _ in 0..<4 {
+        let answer = try await deployment.post(plain)
+        #expect(answer.body == MockWorker.longAnswer)
+      }
+    }
+  }
+
   @Test func `An answer that breaks off in its body counts once, and not as the client's leaving`() async throws {
-    try await Deployment.run(decoders: [.breaksOffInLargeBody]) { deployment in
+    try await Deployment.run(
+      decoders: [.breaksOffInLargeBody], configure: { $0.heldAnswerBytes = 0 }
+    ) { deployment in
       let client = try await deployment.client()
       client.send(Deployment.request(plain))
       let answer = await client.receiveAll()

@@ -23,6 +23,8 @@ final class MockWorker: HTTPResponder {
     case breaksOffInBody
     /// After more than the proxy holds back.
     case breaksOffInLargeBody
+    /// With as much.
+    case answersAtLength
     case streamsErrorFirst
     case breaksOffAfterFirstEvent
     case hangsAfterFirstEvent
@@ -95,6 +97,8 @@ final class MockWorker: HTTPResponder {
       writer.write(ByteBuffer(string: "{"))
       breakOff(writer)
     case .breaksOffInLargeBody: Task { await breakOffLarge(writer) }
+    case .answersAtLength:
+      writer.send(.ok, headers: ["content-type": "application/json"], body: ByteBuffer(string: Self.longAnswer))
     case .streamsErrorFirst:
       stream([#"data: {"error": {"message":"no KV","code":500}}\#n\#n"#, "data: [DONE]\n\n"], writer)
     case .breaksOffAfterFirstEvent:
@@ -112,6 +116,8 @@ final class MockWorker: HTTPResponder {
     case .floods(let chunks): Task { await flood(chunks, writer) }
     }
   }
+
+  static let longAnswer = "{\"text\":\"" + String(repeating: "x", count: 600_000) + "\"}"
 
   static func events(_ name: String) -> [String] { ["data: {\"text\":\"\(name)\"}\n\n", "data: [DONE]\n\n"] }
 

@@ -15,11 +15,29 @@ struct AnswerRelay {
     case relayingBytes
   }
 
-  /// Beyond this an answer that is not a stream is relayed as it comes.
+  /// Beyond this an answer that is not a stream is relayed as it comes, unless there is room for more.
   static let mostHeld = 256 * 1024
+  /// Beyond this there is none.
+  static let mostHeldWithRoom = 16 * 1024 * 1024
   /// Prefill answers are held whole, for their handoff.
   static let mostPrefillAnswer = 16 * 1024 * 1024
   var state = State.awaitingHead
+}
+
+/// Room for the large answers that the requests of one event loop hold, in bytes.
+struct HeldAnswers {
+  let limit: Int
+  private(set) var bytes = 0
+
+  init(limit: Int) { self.limit = limit }
+
+  mutating func take(_ count: Int) -> Bool {
+    guard bytes + count <= limit else { return false }
+    bytes += count
+    return true
+  }
+
+  mutating func giveBack(_ count: Int) { bytes -= count }
 }
 
 extension RequestExchange: UpstreamLegDelegate {
@@ -90,6 +108,8 @@ extension RequestExchange: UpstreamLegDelegate {
       if body.readableBytes > AnswerRelay.mostPrefillAnswer { failLeg(leg, .tooLarge) }
       return
     }
+    if body.readableBytes <= AnswerRelay.mostHeldWithRoom, holds(body.readableBytes) { return }
+    holdsNothing()
     answer.state = .relayingBytes
     begin(leg, head)
     relay(body, leg)

@@ -46,6 +46,8 @@ final class RequestExchange: @unchecked Sendable {
   private var deadline: (at: NIODeadline, fault: LegFault.Deadline)
   private let requestDeadline: NIODeadline
   var answer = AnswerRelay()
+  /// Of a large answer, in the loop's `HeldAnswers`.
+  private var heldBytes = 0
   var migration: StreamMigration?
   /// The client has the head of an event stream.
   var hasBegunEvents = false
@@ -197,6 +199,7 @@ final class RequestExchange: @unchecked Sendable {
 
   private func run(_ kind: LegKind, on worker: Worker, _ body: ByteBuffer) {
     answer = AnswerRelay()
+    holdsNothing()
     legKind = kind
     legStarted = .now()
     sight.legStarted(on: worker)
@@ -246,6 +249,18 @@ final class RequestExchange: @unchecked Sendable {
     leg = nil
     lastFailed = ended.worker
     perform(machine.failed(fault, on: ended.worker.index, role: .prefill))
+  }
+
+  /// - Returns: Whether there is room for this many bytes of an answer.
+  func holds(_ count: Int) -> Bool {
+    guard loop.held.take(count - heldBytes) else { return false }
+    heldBytes = count
+    return true
+  }
+
+  func holdsNothing() {
+    loop.held.giveBack(heldBytes)
+    heldBytes = 0
   }
 
   private func cancelLegs() {
@@ -405,6 +420,7 @@ final class RequestExchange: @unchecked Sendable {
 
   private func finish(_ outcome: Outcome) {
     endRetry()
+    holdsNothing()
     loop.remove(self)
     context.metrics.finished(endpoint, outcome)
     sight.ended(outcome)
