@@ -9,6 +9,7 @@ package final class HTTPServer: Sendable {
   package let port: Int
   private let listener: any Channel
   private let registry: ConnectionRegistry
+  private let isShuttingDown = Mutex(false)
 
   private init(listener: any Channel, port: Int, registry: ConnectionRegistry) {
     self.listener = listener
@@ -46,8 +47,14 @@ package final class HTTPServer: Sendable {
     return HTTPServer(listener: listener, port: bound, registry: registry)
   }
 
-  /// Stops accepting, lets running responses finish for at most `grace`, then closes what is left.
+  /// Stops accepting, lets running responses finish for at most `grace`, then closes what is left. A call after the
+  /// first, whose event loops may be gone, only waits for the connections' end.
   package func shutdown(grace: Duration) async {
+    let isFirst = isShuttingDown.withLock { isShuttingDown in
+      defer { isShuttingDown = true }
+      return !isShuttingDown
+    }
+    guard isFirst else { return await registry.waitUntilEmpty() }
     try? await listener.close().get()
     registry.drain()
     let deadline = listener.eventLoop.scheduleTask(in: .nanoseconds(grace.nanoseconds)) { [registry] in

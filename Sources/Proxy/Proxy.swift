@@ -2,6 +2,7 @@ import HTTPServer
 import Logging
 import NIOCore
 import NIOPosix
+import Synchronization
 
 /// The router in front of prefillers and decoders: one port for clients, two legs for each of their requests.
 package final class Proxy: Sendable {
@@ -14,6 +15,7 @@ package final class Proxy: Sendable {
   private let detector: HandoffDetector?
   private let context: ProxyContext
   private let tasks: [Task<Void, Never>]
+  private let isShuttingDown = Mutex(false)
 
   private init(
     server: HTTPServer, group: MultiThreadedEventLoopGroup, loops: [ProxyLoop], checker: HealthChecker,
@@ -56,8 +58,14 @@ package final class Proxy: Sendable {
     }
   }
 
-  /// Lets running requests finish for at most `grace`; then closes what is left.
+  /// Lets running requests finish for at most `grace`; then closes what is left. A call after the first only waits for
+  /// the clients' connections to end.
   package func shutdown(grace: Duration) async {
+    let isFirst = isShuttingDown.withLock { isShuttingDown in
+      defer { isShuttingDown = true }
+      return !isShuttingDown
+    }
+    guard isFirst else { return await server.shutdown(grace: grace) }
     for task in tasks { task.cancel() }
     checker.stop()
     detector?.stop()

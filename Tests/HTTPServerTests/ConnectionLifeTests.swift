@@ -1,8 +1,10 @@
 import Foundation
 import HTTPServer
 import HTTPTestSupport
+import Logging
 import NIOCore
 import NIOHTTP1
+import NIOPosix
 import Testing
 
 /// Begins a stream and leaves the rest to the test.
@@ -25,6 +27,15 @@ private let request = "GET /a HTTP/1.1\r\nHost: h\r\n\r\n"
 private let lastRequest = "GET /a HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n"
 
 @Suite(.timeLimit(.minutes(5))) struct ConnectionLifeTests {
+  @Test func `A server may be shut down again, even when its event loops are gone`() async throws {
+    let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
+    let server = try await HTTPServer.start(
+      host: "127.0.0.1", port: 0, group: group, logger: Logger(label: "test"), responder: Recorder())
+    await server.shutdown(grace: .zero)
+    try await group.shutdownGracefully()
+    await server.shutdown(grace: .zero)
+  }
+
   @Test(arguments: ["", request])
   func `A connection that idles, before its first request or after it, is closed`(sent: String) async throws {
     var limits = HTTPLimits()

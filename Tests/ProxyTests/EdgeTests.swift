@@ -16,6 +16,11 @@ private func withFile(_ text: String, _ body: (String) async throws -> Void) asy
 }
 
 @Suite(.timeLimit(.minutes(5))) struct EdgeTests {
+  @Test func `A proxy may be shut down again`() async throws {
+    // `run` does so a second time.
+    try await Deployment.run { await $0.proxy.shutdown(grace: .zero) }
+  }
+
   @Test func `Keys of a file let in beside those of the command line, and change with the file`() async throws {
     try await withFile("# ours\none\n\n  two\n") { path in
       try await Deployment.run(configure: {
