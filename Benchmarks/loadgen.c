@@ -7,6 +7,7 @@
 // --prompt-bytes P --shared-prefix B (first B bytes equal in all prompts) --max-tokens M --stream 0|1 --chat 0|1 --usage 0|1
 // --timeout-ms T --rate R (open loop: R requests/s at fixed gaps, conc is the cap) --header "K: V" (repeatable)
 // --abort-after K (the client closes after K chunks)  --abort-ms T (it closes T ms after sending)
+// --abort-random 1 (it closes at a random moment of these T ms)
 // --read-bps B (slow reader, small SO_RCVBUF)  --verify 1 (checks the order of " tok<i>")  --raw-body FILE  --verbose 1
 // --new-conn 1 (a new TCP connection for every request)
 //
@@ -33,7 +34,7 @@
 typedef uint64_t u64;
 static u64 now(void) { struct timespec t; clock_gettime(CLOCK_MONOTONIC, &t); return t.tv_sec * 1000000000ull + t.tv_nsec; }
 static char *host = "127.0.0.1", *path = "/v1/completions", *model = "mock", *raw = NULL, *headers[16]; static int nheaders;
-static int port = 8000, conc = 1, stream = 1, chat = 0, usage = 0, verify = 0, verbose = 0, newconn = 0; static long nreq = 0, pbytes = 200, shared = 0, maxtok = 16, timeout_ms = 60000, abort_after = 0, abort_ms = 0, read_bps = 0, drain_ms = 30000; static double duration = 0, rate = 0;
+static int port = 8000, conc = 1, stream = 1, chat = 0, usage = 0, verify = 0, verbose = 0, newconn = 0; static long nreq = 0, pbytes = 200, shared = 0, maxtok = 16, timeout_ms = 60000, abort_after = 0, abort_ms = 0, abort_random = 0, read_bps = 0, drain_ms = 30000; static double duration = 0, rate = 0;
 enum { OK, TRUNC_CLEAN, TRUNC_BROKEN, ERR_EVENT, TIMEOUT, CONNECT, RESET, ABORTED, BADORDER, NOUT };
 static const char *oname[] = { "ok", "trunc_clean", "trunc_broken", "err_event", "timeout", "connect", "reset", "client_aborted", "bad_order" };
 static long out[NOUT], http[600]; static long started, finished, chunks, chunks_win, bytes; static u64 t0, tend, tlast;
@@ -47,7 +48,7 @@ static void gadd(u64 ns) { double us = ns / 1000.0; int i = 0; while (us >= 1.12
 static double gpct(double p) { unsigned long s = 0, c = 0; for (int i = 0; i < 400; i++) s += gap[i]; if (!s) return 0; for (int i = 0; i < 400; i++) { c += gap[i]; if (c >= p * s) { double u = 1; for (int k = 0; k <= i; k++) u *= 1.1220184543; return u / 1000; } } return 0; }
 
 enum { IDLE, CONNECTING, SEND, HDR, BODY };
-typedef struct { int fd, st; uint32_t ev; char *req; size_t rn, ro, rcap; char hb[16384]; size_t hn; int status, chunked, close, done, err, got, bad; long clen, bodyn; int cst; long crem; char line[256]; int ln; long nch, expect; u64 t_send, t_first, t_lastchunk, next_read; } conn;
+typedef struct { int fd, st; uint32_t ev; char *req; size_t rn, ro, rcap; char hb[16384]; size_t hn; int status, chunked, close, done, err, got, bad; long clen, bodyn; int cst; long crem; char line[256]; int ln; long nch, expect; u64 t_send, t_abort, t_first, t_lastchunk, next_read; } conn;
 static conn *cs; static int ep; static long seq; static char *filler; static u64 next_start;
 
 static void build(conn *c) {
@@ -83,7 +84,7 @@ static void start(conn *c) {
   u64 t = now();
   if ((nreq && started >= nreq) || (duration > 0 && t >= tend)) { return; }
   if (rate > 0) { if (t < next_start) return; next_start += (u64)(1e9 / rate); }
-  started++; build(c); c->hn = 0; c->status = 0; c->chunked = c->close = c->done = c->err = c->got = c->bad = 0; c->clen = -1; c->bodyn = 0; c->cst = 0; c->crem = 0; c->ln = 0; c->line[0] = 0; c->nch = 0; c->t_first = c->t_lastchunk = 0; c->t_send = t; c->next_read = 0;
+  started++; build(c); c->hn = 0; c->status = 0; c->chunked = c->close = c->done = c->err = c->got = c->bad = 0; c->clen = -1; c->bodyn = 0; c->cst = 0; c->crem = 0; c->ln = 0; c->line[0] = 0; c->nch = 0; c->t_first = c->t_lastchunk = 0; c->t_send = t; c->t_abort = t + (u64)abort_ms * (abort_random ? rand() % 1000000 : 1000000); c->next_read = 0;
   if (c->fd < 0) {
     c->fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0); int one = 1; setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one); if (read_bps) { int rb = 4096; setsockopt(c->fd, SOL_SOCKET, SO_RCVBUF, &rb, sizeof rb); }
     struct sockaddr_in a = { .sin_family = AF_INET, .sin_port = htons(port) }; inet_pton(AF_INET, host, &a.sin_addr);
@@ -145,7 +146,7 @@ int main(int argc, char **argv) {
   signal(SIGPIPE, SIG_IGN);
   for (int i = 1; i + 1 < argc; i += 2) { char *k = argv[i] + 2, *v = argv[i + 1];
 #define I(n, x) if (!strcmp(k, n)) { x = atol(v); continue; }
-    I("port", port) I("conc", conc) I("requests", nreq) I("prompt-bytes", pbytes) I("shared-prefix", shared) I("max-tokens", maxtok) I("stream", stream) I("chat", chat) I("usage", usage) I("timeout-ms", timeout_ms) I("abort-after", abort_after) I("abort-ms", abort_ms) I("read-bps", read_bps) I("verify", verify) I("verbose", verbose) I("drain-ms", drain_ms) I("new-conn", newconn)
+    I("port", port) I("conc", conc) I("requests", nreq) I("prompt-bytes", pbytes) I("shared-prefix", shared) I("max-tokens", maxtok) I("stream", stream) I("chat", chat) I("usage", usage) I("timeout-ms", timeout_ms) I("abort-after", abort_after) I("abort-ms", abort_ms) I("abort-random", abort_random) I("read-bps", read_bps) I("verify", verify) I("verbose", verbose) I("drain-ms", drain_ms) I("new-conn", newconn)
     if (!strcmp(k, "duration")) { duration = atof(v); continue; } if (!strcmp(k, "rate")) { rate = atof(v); continue; } if (!strcmp(k, "host")) { host = v; continue; } if (!strcmp(k, "path")) { path = v; continue; } if (!strcmp(k, "model")) { model = v; continue; }
     if (!strcmp(k, "header")) { headers[nheaders++] = v; continue; }
     if (!strcmp(k, "raw-body")) { FILE *f = fopen(v, "r"); fseek(f, 0, 2); long n = ftell(f); rewind(f); raw = malloc(n + 1); n = fread(raw, 1, n, f); raw[n] = 0; continue; }
@@ -162,7 +163,7 @@ int main(int argc, char **argv) {
     if (t - lastscan > (u64)w8 * 1000000ull) { lastscan = t;
       for (int i = 0; i < conc; i++) { conn *c = &cs[i];
         if (c->st == IDLE) { start(c); continue; }
-        if (abort_ms && t - c->t_send > (u64)abort_ms * 1000000ull) { finish(c, ABORTED); continue; }
+        if (abort_ms && t > c->t_abort) { finish(c, ABORTED); continue; }
         if (t - c->t_send > (u64)timeout_ms * 1000000ull) { finish(c, TIMEOUT); continue; }
         if (read_bps && c->fd >= 0 && t >= c->next_read && (c->st == BODY || c->st == HDR)) { ev(c, EPOLLIN); } }
       if (duration > 0 && t > tend + (u64)drain_ms * 1000000ull) { for (int i = 0; i < conc; i++) if (cs[i].st != IDLE) finish(&cs[i], TIMEOUT); break; }

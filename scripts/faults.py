@@ -2,18 +2,22 @@
 
 import argparse
 import json
+import os
 import pathlib
+import re
 import socket
 import subprocess
+import tempfile
 import threading
 import time
 import urllib.request
 
 DEADLINE = 30
 # A stream takes 32 x 5 ms, so that 200 of them last longer than a worker's restart.
-LOAD = ["--conc", "16", "--max-tokens", "32", "--verify", "1", "--timeout-ms", "20000"]
+LOAD = ["--max-tokens", "32", "--verify", "1", "--timeout-ms", "20000"]
 ENGINE = ["--itl-us", "5000", "--prefill-us", "2000", "--ttft-us", "2000"]
-PROXY = ["--prefill-timeout", "1", "--first-token-timeout", "1", "--idle-timeout", "1", "--log-level", "error"]
+PROXY = ["--prefill-timeout", "1", "--first-token-timeout", "1", "--idle-timeout", "1", "--log-level", "error",
+         "--access-log", "/dev/null"]  # fmt: skip
 
 
 def free_port():
@@ -40,16 +44,21 @@ def wait_for(port, path="/health"):
 class Engine:
     """One mock engine, that can be killed, started again and told to misbehave."""
 
-    def __init__(self, tools, role):
-        self.command = [tools / "mock_engine", "--role", role, *ENGINE]
+    def __init__(self, tools, role, settings):
+        self.command = [tools / "mock_engine", "--role", role, *settings]
         self.port = free_port()
         self.start()
 
     def start(self):
-        self.process = subprocess.Popen(
-            [*map(str, self.command), "--port", str(self.port)], stderr=subprocess.DEVNULL
-        )
+        self.log = tempfile.TemporaryFile()
+        self.process = subprocess.Popen([*map(str, self.command), "--port", str(self.port)], stderr=self.log)
         wait_for(self.port)
+
+    @property
+    def aborts(self):
+        """When connections were closed in the middle of a request, on this machine's monotonic clock; with `--log 1`."""
+        log = os.pread(self.log.fileno(), 1 << 24, 0)
+        return [float(found) for found in re.findall(rb"\] ([\d.]+) \w+ \S* ?aborted by peer", log)]
 
     def kill(self):
         self.process.kill()
@@ -70,25 +79,29 @@ class Engine:
 
 
 class Deployment:
-    """Two prefillers, two decoders and the proxy."""
+    """Two prefillers, two decoders or more, and the proxy."""
 
-    def __init__(self, options):
+    def __init__(self, options, decoders=2, engine=ENGINE):
         self.options = options
-        self.prefillers = [Engine(options.tools, "prefill") for _ in range(2)]
-        self.decoders = [Engine(options.tools, "decode") for _ in range(2)]
+        self.prefillers = [Engine(options.tools, "prefill", engine) for _ in range(2)]
+        self.decoders = [Engine(options.tools, "decode", engine) for _ in range(decoders)]
         self.port = free_port()
         flags = [
             "--prefiller-port", ",".join(str(each.port) for each in self.prefillers), "--num-prefillers", "2",
-            "--decoder-port", ",".join(str(each.port) for each in self.decoders), "--num-decoders", "2",
+            "--decoder-port", ",".join(str(each.port) for each in self.decoders), "--num-decoders", str(decoders),
         ]  # fmt: skip
         self.proxy = subprocess.Popen(
             [options.xpyd, "proxy", "--port", str(self.port), *flags, *PROXY], stdout=subprocess.DEVNULL
         )
         wait_for(self.port, "/ready")
 
-    def load(self, requests):
-        command = [self.options.tools / "loadgen", "--port", str(self.port), "--requests", str(requests), *LOAD]
-        return json.loads(subprocess.run(list(map(str, command)), check=True, capture_output=True).stdout)
+    def start_load(self, *arguments):
+        command = [self.options.tools / "loadgen", "--port", self.port, *arguments]
+        return subprocess.Popen(list(map(str, command)), stdout=subprocess.PIPE)
+
+    def load(self, requests, conc=16, arguments=LOAD):
+        load = self.start_load("--conc", conc, "--requests", requests, *arguments)
+        return json.loads(load.communicate()[0])
 
     def recovery(self, broken):
         """Seconds from when the broken workers are well again until each has served a request."""
@@ -155,6 +168,51 @@ def measure(options, fault):
         deployment.stop()
 
 
+# When a client leaves: the workers' times, so that it leaves well within this part of its request.
+MOMENTS = {
+    "in the prefill": {"prefill_us": 5_000_000},
+    "before the first token": {"prefill_us": 0, "ttft_us": 5_000_000},
+    "in the stream": {"prefill_us": 0, "ttft_us": 0, "itl_us": 100_000},
+}
+
+
+def leave(options, moment, count=100):
+    """Milliseconds from a client's leaving to its end at the worker that has the request, each."""
+    deployment = Deployment(options, engine=["--log", "1"])
+    try:
+        engines = deployment.prefillers + deployment.decoders
+        for engine in engines:
+            engine.set(**MOMENTS[moment])
+        times = []
+        for _ in range(count):
+            client = socket.create_connection(("127.0.0.1", deployment.port))
+            body = json.dumps({"prompt": "x", "max_tokens": 1000, "stream": True}).encode()
+            client.sendall(b"POST /v1/completions HTTP/1.1\r\nHost: h\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))
+            if moment == "in the stream":
+                client.recv(1 << 16)
+            # Longer than the way to the worker takes, and it ends nothing.
+            time.sleep(0.05)
+            before = sum(len(engine.aborts) for engine in engines)
+            left = time.monotonic()
+            client.close()
+            end = left + DEADLINE
+            while sum(len(engine.aborts) for engine in engines) == before:
+                assert time.monotonic() < end, f"a request whose client left {moment} goes on"
+                time.sleep(0.001)
+            times.append(1000 * (max(abort for engine in engines for abort in engine.aborts) - left))
+        return sorted(times)
+    finally:
+        deployment.stop()
+
+
+def print_leaving(options):
+    print("\n| client leaves | legs closed after p50 / p99 / max, ms |\n|---|---|")
+    for moment in MOMENTS:
+        times = leave(options, moment)
+        p50, p99 = times[len(times) // 2], times[len(times) * 99 // 100]
+        print(f"| {moment} | {p50:.1f} / {p99:.1f} / {times[-1]:.1f} |", flush=True)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--xpyd", required=True)
@@ -178,6 +236,8 @@ def main():
             f"| {added:.0f} | {recovery} |",
             flush=True,
         )
+    if not options.only:
+        print_leaving(options)
     if options.json:
         options.json.write_text(json.dumps(results, indent=1) + "\n")
     return any(result["lost"] for result in results)
