@@ -253,10 +253,10 @@ def seeds():
 async def responses(port, data, wants, patience):
     """Sends `data` and reads until `wants` answers are there, the proxy closes, or nothing came for `patience` seconds.
 
-    Returns the answers, and whether the last one was broken off.
+    Returns the answers, and how it ended: "whole", "broken off", "closed" without a word, or "silent".
     """
     reader, writer = await asyncio.open_connection(HOST, port)
-    received, found = bytearray(), []
+    received, found, is_silent = bytearray(), [], False
     try:
         writer.write(data)
         while len(found) < wants:
@@ -268,11 +268,14 @@ async def responses(port, data, wants, patience):
                 del received[: message[3]]
                 if message[0][1] != b"100":
                     found.append(message)
-    except (asyncio.TimeoutError, ConnectionError):
+    except asyncio.TimeoutError:
+        is_silent = True
+    except ConnectionError:
         pass
     finally:
         writer.close()
-    return found, bool(received)
+    whole = "whole" if len(found) == wants else "closed"
+    return found, "silent" if is_silent else "broken off" if received else whole
 
 
 async def all_cases(count, case):
@@ -310,13 +313,12 @@ async def mutated_answers(port, record, options):
             number += 1 << 24
             data = request(b"/v1/completions", completion(number, stream=number % 2 == 0))
             try:
-                found, is_broken = await responses(port, data, 1, DEADLINE)
-                if not found and not is_broken:
-                    seen["closed or silent"] += 1
-                    continue
+                found, end = await responses(port, data, 1, DEADLINE)
+                if end == "silent":
+                    record.faults.append(f"client {number} got nothing more for {DEADLINE} s")
                 if found and (others := tags(found[0][2]) - {number}):
                     record.faults.append(f"client {number} got the answer of {others}")
-                seen[found[0][0][1].decode() if found else "broken off"] += 1
+                seen[found[0][0][1].decode() if found else end] += 1
             except NotHTTP as error:
                 record.faults.append(f"client {number} got what is no HTTP: {error}")
 
