@@ -161,7 +161,8 @@ let package = Package(
     .testTarget(
       name: "BenchTests",
       dependencies: [
-        "Bench", "ServingAPI", "Tokenization", "ModelFiles", "HTTPServer", "HTTPTestSupport", "TestSupport",
+        "xpyd", "Bench", "ServingAPI", "Tokenization", "ModelFiles", "HTTPServer", "HTTPTestSupport", "TestSupport",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "NIOCore", package: "swift-nio"), .product(name: "NIOPosix", package: "swift-nio"),
         .product(name: "NIOHTTP1", package: "swift-nio"), .product(name: "Logging", package: "swift-log"),
       ], exclude: ["Fixtures", "HTML/Fixtures"]),

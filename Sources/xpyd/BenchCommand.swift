@@ -61,12 +61,9 @@ struct BenchCommand: AsyncParsableCommand {
       measurement.stepTokens = maxNumBatchedTokens
       measurement.activations = activations
       var output = BenchOutput(output, tests: tests.tests)
-      try measurement.run { Self.write(output.text(for: $0)) }
-      Self.write(output.end())
+      try measurement.run { printNow(output.text(for: $0)) }
+      printNow(output.end())
     }
-
-    /// At once, so that a pipe shows how far it is.
-    private static func write(_ text: String) { FileHandle.standardOutput.write(Data(text.utf8)) }
   }
 }
 

@@ -24,7 +24,7 @@ struct BenchLoadOptions: ParsableArguments {
 
   @Flag(help: "Ask the server to go on to the output length; usual for random and traces.") var ignoreEos = false
   @Option(help: "Fields for every request's body, as a JSON object.") var extraBody: JSONObjectArgument?
-  @Option(help: "Log probabilities a token.") var logprobs: Int?
+  @Option(help: "Log probabilities a token, of so many candidates.") var logprobs: Int?
   @Option var temperature: Double?
   @Option var topP: Double?
   @Option var topK: Int?
@@ -59,7 +59,7 @@ struct BenchLoadOptions: ParsableArguments {
   }
 
   /// - Parameter ignoresEOS: Whether the workload needs its whole output length.
-  func options(seed: UInt64, ignoresEOS: Bool) -> RunOptions {
+  func options(for api: Target.API, seed: UInt64, ignoresEOS: Bool) -> RunOptions {
     var options = RunOptions()
     if let rampUp {
       options.arrivals = .rampUp(rampUp, burstiness: burstiness)
@@ -68,7 +68,7 @@ struct BenchLoadOptions: ParsableArguments {
     }
     options.maxConcurrency = maxConcurrency
     options.requestTimeout = .nanoseconds(Int64(requestTimeout * 1e9))
-    options.extraBody = body(ignoresEOS: ignoreEos || ignoresEOS)
+    options.extraBody = body(for: api, ignoresEOS: ignoreEos || ignoresEOS)
     options.requestIDPrefix = requestIDPrefix ?? "bench-\(UUID().uuidString.lowercased().prefix(8))-"
     options.seed = seed
     options.cancellationRate = requestCancellationRate
@@ -90,7 +90,7 @@ struct BenchLoadOptions: ParsableArguments {
     return RampUp(strategy: rampUpStrategy, start: rampUpStartRps, end: rampUpEndRps)
   }
 
-  private func body(ignoresEOS: Bool) -> BodyValue.Fields {
+  private func body(for api: Target.API, ignoresEOS: Bool) -> BodyValue.Fields {
     var fields = BodyValue.Fields()
     let numbers = [
       ("temperature", temperature), ("top_p", topP), ("min_p", minP), ("frequency_penalty", frequencyPenalty),
@@ -98,7 +98,12 @@ struct BenchLoadOptions: ParsableArguments {
     ]
     for case (let key, let number?) in numbers { fields[key] = .number(number) }
     fields["top_k"] = topK.map { BodyValue($0) }
-    fields["logprobs"] = logprobs.map { BodyValue($0) }
+    switch api {
+    case .completions: fields["logprobs"] = logprobs.map { BodyValue($0) }
+    case .chat:
+      fields["logprobs"] = logprobs.map { _ in true }
+      fields["top_logprobs"] = logprobs.map { BodyValue($0) }
+    }
     if ignoresEOS { fields["ignore_eos"] = true }
     for member in extraBody?.fields.members ?? [] { fields[member.key] = member.value }
     return fields

@@ -35,7 +35,7 @@ extension BenchCommand {
         try change(&header.reported)
         return try RunReport(try RecordFile(path: path)) { $0 = header }
       }
-      print(text(runs), terminator: "")
+      printNow(text(runs))
       if let report { try ReportFile(path: report).write(RunPage(runs).html) }
     }
 

@@ -27,7 +27,7 @@ struct BenchReportOptions: ParsableArguments {
 
   /// Prints the result and writes the page.
   func tell(text: String, json: BodyValue, html: @autoclosure () -> String) throws {
-    print(output == .text ? text : String(decoding: json.encoded, as: UTF8.self) + "\n", terminator: "")
+    printNow(output == .text ? text : String(decoding: json.encoded, as: UTF8.self) + "\n")
     if let report { try ReportFile(path: report).write(html()) }
   }
 

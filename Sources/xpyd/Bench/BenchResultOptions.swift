@@ -27,6 +27,24 @@ struct BenchResultOptions: ParsableArguments {
   func validate() throws {
     _ = try reported()
     _ = try keyValues(metadata, flag: "--metadata")
+    let flags = [
+      ("--save-detailed", saveDetailed), ("--result-dir", resultDir != nil),
+      ("--result-filename", resultFilename != nil),
+    ]
+    for (flag, isGiven) in flags where isGiven && !savesJSON {
+      throw ValidationError("\(flag) needs --save-result or --append-result.")
+    }
+  }
+
+  private var savesJSON: Bool { saveResult || appendResult }
+
+  /// Makes the folder, and fails now rather than after an hour if nothing can be written.
+  func prepare() throws {
+    try report.map { try ReportFile(path: $0).prepare() }
+    guard savesJSON else { return }
+    let folder = resultDir ?? "."
+    try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+    guard FileManager.default.isWritableFile(atPath: folder) else { throw RecordFileError.cannotWrite(path: folder) }
   }
 
   func reported() throws -> ReportedFigures {
@@ -37,12 +55,10 @@ struct BenchResultOptions: ParsableArguments {
     return figures
   }
 
-  /// Where the JSON goes; nil if none is wanted. Makes the folder.
-  func resultPath(_ result: ResultJSON) throws -> String? {
-    guard saveResult || appendResult else { return nil }
+  /// Where the JSON goes; nil if none is wanted.
+  func resultPath(_ result: ResultJSON) -> String? {
+    guard savesJSON else { return nil }
     let name = resultFilename ?? result.fileName
-    guard let resultDir else { return name }
-    try FileManager.default.createDirectory(atPath: resultDir, withIntermediateDirectories: true)
-    return "\(resultDir)/\(name)"
+    return resultDir.map { "\($0)/\(name)" } ?? name
   }
 }

@@ -17,19 +17,18 @@ struct BenchRun {
   /// - Throws: `ExitCode` 1 if a request failed, 130 if the run was interrupted; both after the table.
   func run() async throws {
     if readySeconds > 0 {
-      print("Waiting for \(target.url)...")
+      printNow("Waiting for \(target.url)...\n")
       try await waitUntilReady(workload, against: target, options: options, seconds: readySeconds)
     }
     if warmups > 0 {
-      print("Warming up with \(warmups) requests...")
+      printNow("Warming up with \(warmups) requests...\n")
       try await warmUp(warmups, workload, against: target, options: options)
     }
-    print("Sending \(workload.requests.count) requests to \(target.url): \(workload.description)")
-    try results.report.map { try ReportFile(path: $0).prepare() }
+    printNow("Sending \(workload.requests.count) requests to \(target.url): \(workload.description)\n")
     let rawPath = results.rawResult ?? (results.saveDetailed || results.report != nil ? temporaryPath : nil)
     defer { if results.rawResult == nil, let rawPath { try? FileManager.default.removeItem(atPath: rawPath) } }
     let (summary, wasInterrupted) = try await interruptible { try await measure(rawPath: rawPath) }
-    print(SummaryTable(summary, header: header).text + SummaryNotes(summary, header: header).text, terminator: "")
+    printNow(SummaryTable(summary, header: header).text + SummaryNotes(summary, header: header).text)
     try save(summary, rawPath: rawPath)
     if let rawPath, let report = results.report {
       try ReportFile(path: report).write(RunPage([RunReport(try RecordFile(path: rawPath))]).html)
@@ -60,7 +59,7 @@ struct BenchRun {
 
   private func save(_ summary: RunSummary, rawPath: String?) throws {
     let result = ResultJSON(summary, header: header)
-    guard let path = try results.resultPath(result) else { return }
+    guard let path = results.resultPath(result) else { return }
     let records = results.saveDetailed ? try rawPath.map { try RecordFile(path: $0).records() } : nil
     var bytes = result.value(detailed: records).encoded
     if results.appendResult, let file = FileHandle(forWritingAtPath: path) {
@@ -73,13 +72,16 @@ struct BenchRun {
         throw RecordFileError.cannotWrite(path: path)
       }
     }
-    print("Saved \(path)")
+    printNow("Saved \(path)\n")
   }
 
   private var temporaryPath: String {
     FileManager.default.temporaryDirectory.appendingPathComponent("xpyd-bench-\(UUID().uuidString).jsonl").path
   }
 }
+
+/// Writes to standard output at once: `print` would keep it back from a pipe until the end.
+func printNow(_ text: String) { FileHandle.standardOutput.write(Data(text.utf8)) }
 
 /// Runs `body`, and cancels it at the first Ctrl-C or SIGTERM.
 func interruptible<Value: Sendable>(

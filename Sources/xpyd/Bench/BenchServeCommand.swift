@@ -24,20 +24,25 @@ extension BenchCommand {
       if selfTimed != nil, workload.datasetName != .timedTrace {
         throw ValidationError("--self-timed and --no-self-timed are for --dataset-name timed_trace.")
       }
+      if followsTrace, load.requestRate != .infinity || load.rampUpStrategy != nil {
+        throw ValidationError("A trace has its own times: with --request-rate or --ramp-up-* add --no-self-timed.")
+      }
     }
 
+    private var followsTrace: Bool { workload.datasetName == .timedTrace && selfTimed ?? true }
+
     func run() async throws {
+      try results.prepare()
       let target = try await target.target()
       let tokenizer = try self.target.tokenizer(for: target)
       let workload = try workload.workload(for: target.api, tokenizer?.tokenizer)
-      let isTrace = self.workload.datasetName == .timedTrace
       var options = load.options(
-        seed: self.workload.seed, ignoresEOS: isTrace || self.workload.datasetName == .random)
+        for: target.api, seed: self.workload.seed, ignoresEOS: self.workload.needsWholeOutput)
       options.keepsText = results.saveDetailed
       options.tokenizer = tokenizer?.tokenizer
       var header = RunHeader(target, workload, seed: self.workload.seed)
       header.traffic = load.traffic
-      if isTrace, selfTimed ?? true {
+      if followsTrace {
         options.arrivals = .recorded(scale: 1)
         header.traffic.followsTrace = true
       }

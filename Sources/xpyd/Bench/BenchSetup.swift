@@ -65,7 +65,7 @@ struct BenchSetup {
 
   private func options(seed: UInt64) -> RunOptions {
     var options = load.options(
-      seed: seed, ignoresEOS: workload.datasetName == .random || workload.datasetName == .timedTrace)
+      for: target.backend.api, seed: seed, ignoresEOS: workload.needsWholeOutput)
     options.tokenizer = tokenizer?.tokenizer
     return options
   }

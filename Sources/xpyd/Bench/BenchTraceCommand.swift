@@ -31,6 +31,7 @@ extension BenchCommand {
     }
 
     func run() async throws {
+      try results.prepare()
       let target = try await target.target()
       let tokenizer = try self.target.tokenizer(for: target)
       let maker =
@@ -40,7 +41,7 @@ extension BenchCommand {
         name: "trace", rows: try TraceRow.rows(readFile(path), labels: TraceLabels(), limit: numPrompts))
       trace.blockTokens = blockTokens
       let workload = try trace.workload(maker, seed: seed, using: &dice)
-      var options = load.options(seed: seed, ignoresEOS: true)
+      var options = load.options(for: target.api, seed: seed, ignoresEOS: true)
       options.arrivals = .recorded(scale: 1 / speed)
       options.keepsText = results.saveDetailed
       options.tokenizer = tokenizer?.tokenizer

@@ -24,19 +24,25 @@ struct BenchWorkloadOptions: ParsableArguments {
   @Flag(help: "Keep a file's order.") var disableShuffle = false
   @Flag(help: "Do not draw again from a file that holds too few prompts.") var noOversample = false
 
-  @Option var randomInputLen = 1024
-  @Option var randomOutputLen = 128
-  @Option(help: "Tokens that all prompts begin with, before --random-input-len others.") var randomPrefixLen = 0
-  @Option(help: "Lengths lie in length · (1 ± ratio). A number in [0, 1), or {\"input\": 0.3, \"output\": 0.5}.")
-  var randomRangeRatio = RangeRatio(input: 0, output: 0)
+  @Option(help: "random: tokens of a prompt (default: 1024).") var randomInputLen: Int?
+  @Option(help: "random: tokens of an answer (default: 128).") var randomOutputLen: Int?
+  @Option(help: "random: tokens that all prompts begin with, before --random-input-len others (default: 0).")
+  var randomPrefixLen: Int?
+  @Option(
+    help:
+      "random: lengths lie in length · (1 ± ratio). A number in [0, 1) (default: 0), or {\"input\": 0.3, \"output\": 0.5}."
+  )
+  var randomRangeRatio: RangeRatio?
 
-  @Option var prefixRepetitionPrefixLen = 256
-  @Option var prefixRepetitionSuffixLen = 256
-  @Option var prefixRepetitionNumPrefixes = 10
-  @Option var prefixRepetitionOutputLen = 128
+  @Option(help: "prefix_repetition: tokens that several prompts begin with (default: 256).")
+  var prefixRepetitionPrefixLen: Int?
+  @Option(help: "prefix_repetition: tokens behind them (default: 256).") var prefixRepetitionSuffixLen: Int?
+  @Option(help: "prefix_repetition: how many beginnings (default: 10).") var prefixRepetitionNumPrefixes: Int?
+  @Option(help: "prefix_repetition: tokens of an answer (default: 128).") var prefixRepetitionOutputLen: Int?
 
-  @Option(help: "Output length for all, instead of the recorded answers'.") var sharegptOutputLen: Int?
-  @Option(parsing: .unconditional, help: "Output length; -1: as the file says.") var customOutputLen = 256
+  @Option(help: "sharegpt: output length for all, instead of the recorded answers'.") var sharegptOutputLen: Int?
+  @Option(parsing: .unconditional, help: "custom: output length; -1: as the file says (default: 256).")
+  var customOutputLen: Int?
   @Flag(help: "custom: send prompts as they are, without the model's chat template.") var skipChatTemplate = false
 
   @OptionGroup var trace: BenchTraceFormatOptions
@@ -53,6 +59,10 @@ struct BenchWorkloadOptions: ParsableArguments {
     for case (let flag, let length?) in lengths where !(0...10_000_000).contains(length) {
       throw ValidationError("\(flag) must be from 0 to 10000000, not \(length).")
     }
+    for (flag, isGiven, datasets) in flagsOfDatasets where isGiven && !datasets.contains(datasetName) {
+      let names = datasets.map(\.rawValue).joined(separator: " or ")
+      throw ValidationError("\(flag) is for --dataset-name \(names), not \(datasetName.rawValue).")
+    }
     let isSynthetic = datasetName == .random || datasetName == .prefixRepetition
     if isSynthetic, let datasetPath {
       throw ValidationError("--dataset-name \(datasetName.rawValue) reads no file: --dataset-path is \(datasetPath).")
@@ -61,6 +71,30 @@ struct BenchWorkloadOptions: ParsableArguments {
       throw ValidationError("--dataset-name \(datasetName.rawValue) needs --dataset-path.")
     }
   }
+
+  /// Flags that only some datasets read: given for another they would be passed over.
+  private var flagsOfDatasets: [(flag: String, isGiven: Bool, datasets: [Dataset])] {
+    [
+      ("--input-len", inputLen != nil, [.random]),
+      ("--random-input-len", randomInputLen != nil, [.random]),
+      ("--random-output-len", randomOutputLen != nil, [.random]),
+      ("--random-prefix-len", randomPrefixLen != nil, [.random]),
+      ("--random-range-ratio", randomRangeRatio != nil, [.random]),
+      ("--prefix-repetition-prefix-len", prefixRepetitionPrefixLen != nil, [.prefixRepetition]),
+      ("--prefix-repetition-suffix-len", prefixRepetitionSuffixLen != nil, [.prefixRepetition]),
+      ("--prefix-repetition-num-prefixes", prefixRepetitionNumPrefixes != nil, [.prefixRepetition]),
+      ("--prefix-repetition-output-len", prefixRepetitionOutputLen != nil, [.prefixRepetition]),
+      ("--sharegpt-output-len", sharegptOutputLen != nil, [.sharegpt]),
+      ("--custom-output-len", customOutputLen != nil, [.custom]),
+      ("--skip-chat-template", skipChatTemplate, [.custom]),
+      ("--output-len", outputLen != nil, [.random, .prefixRepetition, .sharegpt, .custom]),
+      ("--disable-shuffle", disableShuffle, [.prefixRepetition, .sharegpt, .custom]),
+      ("--no-oversample", noOversample, [.sharegpt, .custom]),
+    ] + trace.given.map { ($0, true, [.timedTrace]) }
+  }
+
+  /// Whether answers must be as long as was asked, whatever the model would say.
+  var needsWholeOutput: Bool { datasetName == .random || datasetName == .timedTrace }
 
   func workload(for api: Target.API, _ tokenizer: Tokenizer?) throws -> Workload {
     var dice = SeededDice(seed: seed)
@@ -73,12 +107,12 @@ struct BenchWorkloadOptions: ParsableArguments {
     case .sharegpt:
       return try ShareGPTDataset.workload(file(), sampling(tokenizer, sharegptOutputLen), using: &dice)
     case .custom:
-      let length = customOutputLen == -1 ? nil : customOutputLen
+      let length = customOutputLen == -1 ? nil : customOutputLen ?? 256
       return try CustomDataset.workload(
         file(), sampling(tokenizer, length), overridesLength: length != nil,
         render: chatRenderer(api, tokenizer), using: &dice)
     case .burstgpt:
-      let rows = try TraceRow.rows(file(), labels: trace.labels)
+      let rows = try TraceRow.rows(file(), labels: TraceLabels())
       return try TraceDataset(name: "burstgpt", rows: rows).sampled(numPrompts, using: &dice)
         .workload(maker, seed: seed, using: &dice)
     case .timedTrace: return try trace.workload(file(), limit: numPrompts, maker, seed: seed, using: &dice)
@@ -87,20 +121,22 @@ struct BenchWorkloadOptions: ParsableArguments {
 
   private var random: RandomDataset {
     var dataset = RandomDataset()
-    dataset.inputTokens = inputLen ?? randomInputLen
-    dataset.outputTokens = outputLen ?? randomOutputLen
-    dataset.prefixTokens = randomPrefixLen
-    dataset.inputRangeRatio = randomRangeRatio.input
-    dataset.outputRangeRatio = randomRangeRatio.output
+    if let length = inputLen ?? randomInputLen { dataset.inputTokens = length }
+    if let length = outputLen ?? randomOutputLen { dataset.outputTokens = length }
+    if let randomPrefixLen { dataset.prefixTokens = randomPrefixLen }
+    if let randomRangeRatio {
+      dataset.inputRangeRatio = randomRangeRatio.input
+      dataset.outputRangeRatio = randomRangeRatio.output
+    }
     return dataset
   }
 
   private var prefixRepetition: PrefixRepetitionDataset {
     var dataset = PrefixRepetitionDataset()
-    dataset.prefixTokens = prefixRepetitionPrefixLen
-    dataset.suffixTokens = prefixRepetitionSuffixLen
-    dataset.prefixes = prefixRepetitionNumPrefixes
-    dataset.outputTokens = outputLen ?? prefixRepetitionOutputLen
+    if let prefixRepetitionPrefixLen { dataset.prefixTokens = prefixRepetitionPrefixLen }
+    if let prefixRepetitionSuffixLen { dataset.suffixTokens = prefixRepetitionSuffixLen }
+    if let prefixRepetitionNumPrefixes { dataset.prefixes = prefixRepetitionNumPrefixes }
+    if let length = outputLen ?? prefixRepetitionOutputLen { dataset.outputTokens = length }
     return dataset
   }
 
@@ -136,44 +172,6 @@ struct BenchWorkloadOptions: ParsableArguments {
   }
 }
 
-/// How to read a timed trace.
-struct BenchTraceFormatOptions: ParsableArguments {
-  @Option(help: "Tokens that a block id stands for: 512 in Mooncake's traces, 16 in Qwen's.")
-  var timedTraceChunkHashSize = 16
-  @Option(help: "Field of the block ids.") var timedTraceLabelHashIds = "hash_ids"
-  @Option(help: "Field of the prompt's length.") var timedTraceLabelInputLength = "input_length"
-  @Option(help: "Field of the output's length.") var timedTraceLabelOutputLength = "output_length"
-  @Option(help: "Field of the arrival time.") var timedTraceLabelTimestamp = "timestamp"
-  @Option(help: "Times this, timestamps are seconds: 0.001 for Mooncake's traces.") var timedTraceSecMultiplier = 1.0
-
-  var labels: TraceLabels {
-    var labels = TraceLabels()
-    labels.blocks = timedTraceLabelHashIds
-    labels.inputLength = timedTraceLabelInputLength
-    labels.outputLength = timedTraceLabelOutputLength
-    labels.timestamp = timedTraceLabelTimestamp
-    labels.secondsPerUnit = timedTraceSecMultiplier
-    return labels
-  }
-
-  func validate() throws {
-    guard timedTraceSecMultiplier > 0, timedTraceSecMultiplier.isFinite else {
-      throw ValidationError("--timed-trace-sec-multiplier must be above 0, not \(timedTraceSecMultiplier).")
-    }
-    guard (1...1_000_000).contains(timedTraceChunkHashSize) else {
-      throw ValidationError("--timed-trace-chunk-hash-size must be from 1 to 1000000, not \(timedTraceChunkHashSize).")
-    }
-  }
-
-  func workload(
-    _ file: [UInt8], limit: Int, _ maker: PromptMaker, seed: UInt64, using dice: inout SeededDice
-  ) throws -> Workload {
-    var dataset = TraceDataset(name: "timed_trace", rows: try TraceRow.rows(file, labels: labels, limit: limit))
-    dataset.blockTokens = timedTraceChunkHashSize
-    return try dataset.workload(maker, seed: seed, using: &dice)
-  }
-}
-
 /// `0.3`, or a ratio for each side.
 struct RangeRatio: ExpressibleByArgument {
   var input: Double
@@ -195,8 +193,6 @@ struct RangeRatio: ExpressibleByArgument {
     }
     guard (0..<1).contains(input), (0..<1).contains(output) else { return nil }
   }
-
-  var defaultValueDescription: String { "\(input)" }
 }
 
 func readFile(_ path: String) throws -> [UInt8] {

@@ -2,7 +2,7 @@ import ArgumentParser
 
 /// Flags of `vllm bench serve` that `xpyd bench serve` has no part for: asked for, they are refused by name instead of
 /// being called unknown, and never passed over.
-enum UnsupportedFlags {
+package enum UnsupportedFlags {
   private static let reasons: [(flags: [String], reason: String)] = [
     (["--lora-modules", "--lora-assignment"], "adapters are not measured"),
     (["--profile"], "it drives vLLM's own profiler"),
@@ -28,13 +28,16 @@ enum UnsupportedFlags {
   /// Ends the process with an error if `xpyd bench` is given such a flag: the parser would only call it unknown.
   static func refuseIfBench(_ commandLine: [String]) {
     guard commandLine.dropFirst().first == "bench", let refusal = refusal(of: commandLine) else { return }
-    BenchCommand.exit(withError: ValidationError(refusal))
+    XPYD.exit(withError: ValidationError(refusal))
   }
 
-  /// About the first flag that vLLM has and we have not.
-  private static func refusal(of arguments: [String]) -> String? {
+  /// About the first flag that vLLM has and we have not; nil if there is none.
+  package static func refusal(of arguments: [String]) -> String? {
     for argument in arguments where argument.hasPrefix("--") {
       let flag = String(argument.prefix { $0 != "=" })
+      if let dot = flag.firstIndex(of: ".") {
+        return "\(flag): give the JSON as a whole, \(flag[..<dot]) '{…}'."
+      }
       let known = reasons.first { $0.flags.contains(flag) }?.reason
       if let reason = known ?? (prefixes.contains { flag.hasPrefix($0) } ? textOnly : nil) {
         return "\(flag) of vllm bench serve is not supported: \(reason)."
