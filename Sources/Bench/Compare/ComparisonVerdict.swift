@@ -16,16 +16,25 @@ extension Comparison {
   private static func sentence(_ labelA: String, _ labelB: String, _ rows: [Row]) -> String {
     let better = rows.filter { $0.isBetter == true }
     let worse = rows.filter { $0.isBetter == false }
-    let same = rows.filter { $0.isBetter == nil }
+    let same = rows.filter { $0.isBetter == nil && !$0.isUnclear }
+    let unclear = rows.filter(\.isUnclear)
+    let names = list(same.map(\.figure.name))
+    let doNot = same.count == 1 ? "does not differ" : "do not differ"
     if better.isEmpty && worse.isEmpty {
+      guard unclear.isEmpty else {
+        return "The rounds differ too much to tell \(labelA) from \(labelB) in "
+          + list(unclear.map { "\($0.figure.name) \($0.intervalText)" })
+          + " (ratios, 99 % intervals)\(same.isEmpty ? "" : "; \(names) \(doNot)"). Raise --rounds or --num-prompts."
+      }
       return "\(labelA) and \(labelB) do not differ: "
         + list(same.map { "\($0.figure.name) \($0.intervalText)" }) + " (ratios, 99 % intervals)."
     }
     var parts: [String] = []
     if !better.isEmpty { parts.append("better in " + list(better.map(\.ratioText))) }
     if !worse.isEmpty { parts.append("worse in " + list(worse.map(\.ratioText))) }
-    let rest = same.isEmpty ? "" : "; \(list(same.map(\.figure.name))) do\(same.count == 1 ? "es" : "") not differ"
-    return "\(labelB) is \(parts.joined(separator: ", but ")) than \(labelA)\(rest)."
+    return "\(labelB) is \(parts.joined(separator: ", but ")) than \(labelA)"
+      + (same.isEmpty ? "" : "; \(names) \(doNot)")
+      + (unclear.isEmpty ? "" : "; \(list(unclear.map(\.figure.name))) cannot be told from so few rounds") + "."
   }
 
   private static func list(_ items: [String]) -> String {
@@ -43,11 +52,16 @@ extension Comparison.Row {
     }
   }
 
+  /// Whether nothing can be said and a difference of a quarter could hide in the interval.
+  var isUnclear: Bool { isBetter == nil && estimate.interval.map { $0.upperBound > 1.25 * $0.lowerBound } ?? true }
+
   /// `mean TTFT (0.62×)`
   fileprivate var ratioText: String { "\(figure.name) (\(Quantity.fixed(estimate.ratio, 2))×)" }
 
-  /// `0.97–1.04`
+  /// `0.97–1.04`; what lies beyond a factor of 100 is not told.
   package var intervalText: String {
-    estimate.interval.map { "\(Quantity.fixed($0.lowerBound, 2))–\(Quantity.fixed($0.upperBound, 2))" } ?? "–"
+    guard let interval = estimate.interval else { return "–" }
+    let low = interval.lowerBound < 0.01 ? "<0.01" : Quantity.fixed(interval.lowerBound, 2)
+    return low + "–" + (interval.upperBound > 100 ? ">100" : Quantity.fixed(interval.upperBound, 2))
   }
 }

@@ -7,7 +7,8 @@ package struct ComparisonPage {
 
   package var html: String {
     let header = run.a.first?.header ?? RunHeader()
-    let mood = comparison.failedA + comparison.failedB > 0 ? RunVerdict.Mood.bad : .good
+    let hasFailures = comparison.failedA + comparison.failedB > 0
+    let mood = hasFailures ? RunVerdict.Mood.bad : comparison.rows.contains(where: \.isUnclear) ? .warning : .good
     return Page(
       title: "xpyd bench compare",
       body: [

@@ -1,4 +1,4 @@
-/// Each figure's ratio of B to A with its interval; whatever touches the line at 1 does not differ.
+/// Each figure's ratio of B to A with its interval; what touches the line at 1 does not differ, or cannot be told.
 struct RatioChart {
   let comparison: Comparison
 
@@ -39,7 +39,7 @@ struct RatioChart {
     let ticks: [Markup] = comparison.ratios(of: row.figure).map {
       "<path class=\"line tick\" d=\"M\(plot.x.position($0)) \(y - 5)v10\"/>"
     }
-    let word = row.isBetter.map { $0 ? "better" : "worse" } ?? "no difference"
+    let word = row.isBetter.map { $0 ? "better" : "worse" } ?? (row.isUnclear ? "unclear" : "no difference")
     return """
       <text x="0" y="\(y + 4)">\(row.figure.name)</text>\
       <g class="\(row.isBetter.map { $0 ? "better" : "worse" } ?? "same")">\(bar ?? "")\(ticks)\

@@ -22,6 +22,17 @@ struct ComparisonTests {
         + "mean E2E latency 0.99–1.01 and output throughput 1.00–1.00 (ratios, 99 % intervals).")
   }
 
+  @Test func `Noise that could hide a difference is no equality`() {
+    let two = comparison([0.7, 1.4].map { (a: side(100, 10), b: side(100 * $0, 10)) })
+    #expect(
+      two.verdict == "The rounds differ too much to tell one from two in mean TTFT <0.01–>100, P99 TTFT <0.01–>100 and "
+        + "mean E2E latency 0.13–7.55 (ratios, 99 % intervals); mean TPOT and output throughput do not differ. "
+        + "Raise --rounds or --num-prompts.")
+    let better = comparison([0.7, 1.4].map { (a: side(100, 10), b: side(100 * $0, 5)) })
+    #expect(better.verdict.contains("better in mean TPOT (0.50×)"))
+    #expect(better.verdict.contains("mean TTFT, P99 TTFT and mean E2E latency cannot be told from so few rounds"))
+  }
+
   @Test func `What is better and what is worse are told apart`() {
     let mixed = comparison(steady.map { (a: side(100, 10), b: side(60 * $0, 11 * $0)) })
     #expect(
