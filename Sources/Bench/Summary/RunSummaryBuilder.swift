@@ -10,7 +10,7 @@ package struct RunSummaryBuilder: Sendable {
   private var endToEnd: [Double] = []
   private var queueTimes: [Double] = []
   private var fromSchedule: [Double] = []
-  private var lags: [Double] = []
+  private var lags = MicrosecondCounts()
   private var good = 0
   private var activity = Activity()
   private var eachRequest: [(index: Int, latency: Double, queueTime: Double)] = []
@@ -23,7 +23,7 @@ package struct RunSummaryBuilder: Sendable {
   package mutating func add(_ record: RequestRecord) {
     counted.duration = max(counted.duration, record.finished)
     eachRequest.append((record.index, record.endToEndLatency ?? 0, record.clientQueueTime ?? 0))
-    if let lag = record.clientLag { lags.append(lag) }
+    if let lag = record.clientLag { lags.add(seconds: lag) }
     switch record.outcome {
     case .ok: addCompleted(record)
     case .cancelled: counted.cancelled += 1
@@ -80,7 +80,7 @@ package struct RunSummaryBuilder: Sendable {
     summary.peakOutputTokensPerSecond = Double(activity.peakChunksPerSecond)
     summary.peakConcurrentRequests = activity.peakConcurrency
     summary.latencies = latencies()
-    summary.clientLag = LatencySummary(seconds: lags, percentiles: [99])
+    summary.clientLag = LatencySummary(lags, percentiles: [99])
     let ordered = eachRequest.sorted { $0.index < $1.index }
     summary.latencyOfEachRequest = ordered.map(\.latency)
     summary.queueTimeOfEachRequest = ordered.map(\.queueTime)
