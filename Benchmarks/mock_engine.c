@@ -16,6 +16,7 @@
 // Options, all of which /admin also takes:
 //   --port P --host H --threads T --role any|prefill|decode --model NAME
 //   --chunks N --itl-us U --ttft-us U --prefill-us U --chunk-bytes B (of each chunk's text) --coalesce K
+//   --catch-up 1                   a stream that is behind its schedule gets all that is due in one write
 //   --fail-rate F --fail-status S --hang-rate F --health-hang 0|1 --health-status S
 //   --die-rate F --die-after K     the connection is reset after K chunks, as if the engine had died in mid-stream
 //   --stall-rate F --stall-after K nothing comes after K chunks, and the connection stays
@@ -54,7 +55,7 @@ static u64 now_ns(void) { struct timespec t; clock_gettime(CLOCK_MONOTONIC, &t);
 enum { ROLE_ANY, ROLE_PREFILL, ROLE_DECODE };
 static struct {
   char host[64]; int port, threads, role; char model[128];
-  long chunks, itl_us, ttft_us, prefill_us, chunk_bytes, coalesce;
+  long chunks, itl_us, ttft_us, prefill_us, chunk_bytes, coalesce, catch_up;
   double fail_rate, hang_rate, die_rate, stall_rate, break_rate; int stall_after, fail_status, die_after, health_hang, health_status;
   long exit_after; char zmq_push[128], notify_http[128]; int tp, log;
 } S = { .host = "127.0.0.1", .port = 8100, .threads = 1, .role = ROLE_ANY, .model = "mock", .chunks = 1000000, .coalesce = 1,
@@ -69,7 +70,7 @@ static int set_opt(const char *k0, const char *v) {
 #define D(n, f) if (!strcmp(k, n)) { S.f = atof(v); return 1; }
 #define T(n, f) if (!strcmp(k, n)) { snprintf(S.f, sizeof S.f, "%s", v); return 1; }
   I("port", port) I("threads", threads) I("chunks", chunks) I("itl-us", itl_us) I("ttft-us", ttft_us) I("prefill-us", prefill_us)
-  I("chunk-bytes", chunk_bytes) I("coalesce", coalesce) I("fail-status", fail_status) I("die-after", die_after) I("exit-after", exit_after)
+  I("chunk-bytes", chunk_bytes) I("coalesce", coalesce) I("catch-up", catch_up) I("fail-status", fail_status) I("die-after", die_after) I("exit-after", exit_after)
   I("health-hang", health_hang) I("health-status", health_status) I("tp", tp) I("log", log)
   I("stall-after", stall_after) D("stall-rate", stall_rate) D("break-rate", break_rate)
   D("fail-rate", fail_rate) D("hang-rate", hang_rate) D("die-rate", die_rate)
@@ -228,13 +229,15 @@ static void start_stream(loop *L, conn *c) {
 }
 static int pump(loop *L, conn *c) { // a due stream: emit the next chunk(s)
   if (c->outoff < c->out.n && c->out.n - c->outoff > 65536) { hdel(L, c); return 0; } // blocked by the reader: resume on EPOLLOUT
-  for (long k = 0; k < S.coalesce && c->idx < c->nchunks; k++) {
+  long due = S.coalesce; // chunks to write now
+  if (S.catch_up && S.itl_us) { u64 t = now_ns(); due = t > c->due ? 1 + (t - c->due) / (S.itl_us * 1000ull) : 1; }
+  for (long k = 0; k < due && c->idx < c->nchunks; k++) {
     sse_chunk(c);
     if (c->die_at >= 0 && c->idx >= c->die_at) { flush_out(L, c); C.died++; struct linger l = { 1, 0 }; setsockopt(c->fd, SOL_SOCKET, SO_LINGER, &l, sizeof l); if (c->st != ST_CLOSE) { if (S.log) fprintf(stderr, "[%d] stream %s: simulated death at chunk %ld\n", S.port, c->xrid, c->idx); cclose(L, c, 0); } return -1; }
   }
   if (c->stall_at >= 0 && c->idx >= c->stall_at) { hdel(L, c); C.active_stream--; c->st = ST_HANG; return flush_out(L, c); }
   if (c->idx >= c->nchunks) { sse_end(c); hdel(L, c); C.done_stream++; C.active_stream--; return finish(L, c); }
-  hadd(L, c, S.itl_us ? (c->due + S.itl_us * 1000ull) : now_ns());
+  hadd(L, c, S.itl_us ? c->due + S.itl_us * 1000ull * (S.catch_up ? due : 1) : now_ns());
   return flush_out(L, c);
 }
 static int reset(loop *L, conn *c) { // sends what is there, then cuts the connection

