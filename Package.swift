@@ -57,13 +57,14 @@ let package = Package(
         .product(name: "NIOSSL", package: "swift-nio-ssl"),
         .product(name: "Logging", package: "swift-log"),
       ]),
+    .target(name: "Grammars", dependencies: ["ServingAPI"]),
     .target(
       name: "ModelStore", dependencies: [.product(name: "Crypto", package: "swift-crypto")]),
     .target(
       name: "Worker",
       dependencies: [
         "ServingAPI", "HTTPServer", "Tokenization", "ModelFiles", "Models", "Kernels", "Engine", "KVTransfer",
-        "KVBlocks",
+        "KVBlocks", "Grammars",
         .product(name: "Crypto", package: "swift-crypto"),
         .product(name: "NIOPosix", package: "swift-nio"),
         .product(name: "NIOCore", package: "swift-nio"),
@@ -134,6 +135,7 @@ let package = Package(
       dependencies: [
         "Engine", "KVBlocks", "Models", "KVTransfer", "TestSupport", .product(name: "Logging", package: "swift-log"),
       ]),
+    .testTarget(name: "GrammarsTests", dependencies: ["Grammars", "ServingAPI", "TestSupport"]),
     .testTarget(name: "ServingAPITests", dependencies: ["ServingAPI", "HTTPTestSupport", "TestSupport"]),
     .testTarget(
       name: "HTTPServerTests",
@@ -171,7 +173,7 @@ let package = Package(
     .testTarget(
       name: "EndToEndTests",
       dependencies: [
-        "Worker", "Proxy", "Engine", "KVBlocks", "KVTransfer", "TestSupport",
+        "Worker", "Proxy", "Engine", "KVBlocks", "KVTransfer", "ServingAPI", "TestSupport",
         .product(name: "Logging", package: "swift-log"),
       ]),
   ]

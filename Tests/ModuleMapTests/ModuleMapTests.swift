@@ -9,6 +9,7 @@ struct ModuleMapTests {
     ("CKernels", []),
     ("CPeaks", []),
     ("ServingAPI", []),
+    ("Grammars", ["ServingAPI"]),
     ("ModelFiles", []),
     ("KVBlocks", ["CLinux"]),
     ("Kernels", ["CKernels", "CLinux"]),
@@ -24,7 +25,7 @@ struct ModuleMapTests {
       "Worker",
       [
         "ServingAPI", "HTTPServer", "Tokenization", "ModelFiles", "Models", "Kernels", "Engine", "KVTransfer",
-        "KVBlocks",
+        "KVBlocks", "Grammars",
       ]
     ),
     ("Proxy", ["ServingAPI", "HTTPServer"]),
@@ -46,6 +47,7 @@ struct ModuleMapTests {
     "Kernels": ["Glibc", "Synchronization"],
     "Models": ["Glibc"],
     "ServingAPI": ["Foundation", "Synchronization"],
+    "Grammars": ["Synchronization"],
     "Engine": ["Glibc", "Synchronization", "DequeModule", "Logging"],
     "KVTransfer": ["Glibc", "Synchronization", "Crypto", "Logging"],
   ]
