@@ -12,6 +12,8 @@ struct ActiveRequest {
   var timings: RequestTimings
   var promptSources = PromptTokensBySource()
   var pull: GenerationResult.Pull?
+  /// What is known of the prompt so far, if the request asks for it.
+  var promptLogprobs: [TokenLogprobs] = []
 }
 
 /// Blocks that outlive their request until the transport gives them back.

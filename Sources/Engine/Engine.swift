@@ -69,6 +69,9 @@ package final class Engine: Sendable {
   /// whenever a `.produce` request's result could not be delivered to its client.
   package func cancel(_ id: String) { mailbox.post(.cancelRequests(id: id)) }
 
+  /// Forgets the KV that no request holds, before whatever is submitted after.
+  package func resetPrefixCache() { mailbox.post(.resetPrefixCache) }
+
   /// Refuses new requests and lets those that it has end. Returns when they have, and when every published handoff
   /// was taken; after `grace` the rest is aborted and withdrawn. The engine's thread has ended then.
   package func shutdown(grace: Duration) async {

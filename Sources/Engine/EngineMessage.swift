@@ -9,6 +9,7 @@ enum EngineMessage: Sendable {
   case pullEnded(UInt64, Result<KVPullReport, KVTransferError>)
   /// The blocks that this request published may be reused.
   case released(UInt64)
+  case resetPrefixCache
   case shutdown(grace: Duration, done: CheckedContinuation<Void, Never>?)
 }
 

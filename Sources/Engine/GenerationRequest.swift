@@ -24,10 +24,12 @@ package struct GenerationRequest: Sendable {
   package var handoff: Handoff
   /// Requests with different salts never share KV by the prefix cache (`cache_salt`).
   package var cacheSalt: String?
+  /// The grammar that the output must follow, before its first token.
+  package var constraint: (any TokenConstraint)?
 
   package init(
     id: String, promptTokens: [Int32], earlierOutput: Int = 0, sampling: SamplingParameters = SamplingParameters(),
-    handoff: Handoff = .none, cacheSalt: String? = nil
+    handoff: Handoff = .none, cacheSalt: String? = nil, constraint: (any TokenConstraint)? = nil
   ) {
     self.id = id
     self.promptTokens = promptTokens
@@ -35,5 +37,6 @@ package struct GenerationRequest: Sendable {
     self.sampling = sampling
     self.handoff = handoff
     self.cacheSalt = cacheSalt
+    self.constraint = constraint
   }
 }

@@ -1,7 +1,7 @@
 /// Chooses one request's next token from its logits, as vLLM's V1 sampler does.
 ///
-/// The order is vLLM's: log-probabilities from the raw logits; allowed ids, `min_tokens`, `logit_bias`; penalties;
-/// greedy, or temperature, `min_p`, `top_k`, `top_p` and a draw. The token at output index i depends on the logits, the
+/// The order is vLLM's: the grammar; log-probabilities from the logits that it leaves; allowed ids, `bad_words`,
+/// `min_tokens`, `logit_bias`; penalties; greedy, or temperature, `min_p`, `top_k`, `top_p` and a draw. The token at output index i depends on the logits, the
 /// tokens before it and (seed, i): not on the batch, the worker, a preemption, or a move to another worker.
 package struct Sampler: Sendable {
   /// Below it vLLM takes the most likely token (`_SAMPLING_EPS`).
@@ -18,12 +18,21 @@ package struct Sampler: Sendable {
   private let penalizes: Bool
   private var promptTokens: Set<Int32> = []
   private var outputCounts: [Int32: Int] = [:]
+  /// The whole output, if there are `badWords`.
+  private var output: [Int32] = []
+  private var constraint: (any TokenConstraint)?
+  /// The grammar has come to its end: whatever the request says, the output does too.
+  private var mustEnd = false
 
-  /// - Parameter earlierOutput: How many of `promptTokens`, the last ones, are output of a sampler before this one.
+  /// - Parameters:
+  ///   - earlierOutput: How many of `promptTokens`, the last ones, are output of a sampler before this one.
+  ///   - constraint: Before the first token of the output, `earlierOutput` included.
   package init(
-    parameters: SamplingParameters, seed: UInt64, eosTokenIDs: Set<Int32>, promptTokens: [Int32], earlierOutput: Int = 0
+    parameters: SamplingParameters, seed: UInt64, eosTokenIDs: Set<Int32>, promptTokens: [Int32],
+    earlierOutput: Int = 0, constraint: (any TokenConstraint)? = nil
   ) {
     self.parameters = parameters
+    self.constraint = constraint
     self.seed = seed
     self.eosTokenIDs = eosTokenIDs
     firstIndex = earlierOutput
@@ -33,12 +42,15 @@ package struct Sampler: Sendable {
     if penalizes {
       for token in promptTokens.suffix(earlierOutput) { outputCounts[token, default: 0] += 1 }
     }
+    if !parameters.badWords.isEmpty { output = promptTokens.suffix(earlierOutput) }
+    for token in promptTokens.suffix(earlierOutput) { self.constraint?.advance(token) }
   }
 
   /// - Parameter logits: `[vocabularySize]`, finite or −∞; changed in place.
   package mutating func sample(
     _ logits: UnsafeMutableBufferPointer<Float>, scratch: SamplerScratch
   ) -> GeneratedToken {
+    constrain(logits)
     if parameters.logprobs != nil { scratch.keep(logits) }
     mask(logits)
     penalize(logits)
@@ -52,6 +64,8 @@ package struct Sampler: Sendable {
     }
     outputCount += 1
     if penalizes { outputCounts[token, default: 0] += 1 }
+    if !parameters.badWords.isEmpty { output.append(token) }
+    constraint?.advance(token)
     return GeneratedToken(
       id: token, isStop: stopReason(of: token) != nil,
       logprobs: parameters.logprobs.map { scratch.logprobs(of: token, top: $0) })
@@ -59,17 +73,33 @@ package struct Sampler: Sendable {
 
   /// Whether the output ends with `token`, the newest; nil: it goes on.
   package func stopReason(of token: Int32) -> GenerationResult.FinishReason? {
+    if mustEnd { return .stop(token: nil) }
     guard outputCount >= parameters.minTokens else { return nil }
-    if !parameters.ignoreEOS, eosTokenIDs.contains(token) { return .stop(token: nil) }
+    if !parameters.ignoreEOS || constraint != nil, eosTokenIDs.contains(token) { return .stop(token: nil) }
     if parameters.stopTokenIDs.contains(token) { return .stop(token: token) }
     return nil
   }
 
   // MARK: Changes to the logits
 
+  /// What the grammar has no way on for is an end, so that no output hangs.
+  private mutating func constrain(_ logits: UnsafeMutableBufferPointer<Float>) {
+    guard let mask = constraint?.mask() else { return }
+    mustEnd = mask.isEmpty
+    let ends: [(Int32, Float)] =
+      mask.canEnd || mustEnd
+      ? eosTokenIDs.compactMap { logits.indices.contains(Int($0)) ? ($0, logits[Int($0)]) : nil } : []
+    for id in logits.indices where !mask.allows(id) { logits[id] = -.infinity }
+    for (id, value) in ends { logits[Int(id)] = value }
+  }
+
   private func mask(_ logits: UnsafeMutableBufferPointer<Float>) {
     if let allowed = parameters.allowedTokenIDs { keepOnly(allowed, of: logits) }
-    if outputCount < parameters.minTokens {
+    for word in parameters.badWords
+    where output.count >= word.count - 1 && output.suffix(word.count - 1) == word.dropLast() {
+      set(logits, word[word.count - 1]) { $0 = -.infinity }
+    }
+    if outputCount < parameters.minTokens, !mustEnd {
       for id in eosTokenIDs { set(logits, id) { $0 = -.infinity } }
       for id in parameters.stopTokenIDs { set(logits, id) { $0 = -.infinity } }
     }

@@ -147,7 +147,8 @@ package final class SamplerScratch {
       let normalizer = greatest + Float(log(logits.reduce(0.0) { $0 + Double(expf($1 - greatest)) }))
       return TokenLogprobs(
         logprob: logits[Int(token)] - normalizer,
-        top: top(count, of: logits).map { (id: $0.id, logprob: $0.weight - normalizer) })
+        top: top(count, of: logits).map { (id: $0.id, logprob: $0.weight - normalizer) },
+        rank: logits.reduce(0) { $1 >= logits[Int(token)] ? $0 + 1 : $0 })
     }
   }
 

@@ -21,6 +21,11 @@ package struct SamplingParameters: Sendable, Equatable {
   package var stopTokenIDs: Set<Int32> = []
   /// How many alternatives to report per token; nil: no log-probabilities at all.
   package var logprobs: Int?
+  /// Token sequences that must not come (`bad_words`): the last token of each is barred where the others stand before it.
+  package var badWords: [[Int32]] = []
+  /// How many alternatives to report per token of the prompt; nil: none. Such a prompt is computed whole, because
+  /// neither the prefix cache nor a handoff has its logits.
+  package var promptLogprobs: Int?
 
   package init() {}
 }

@@ -17,6 +17,8 @@ package struct Scheduler: Sendable {
   /// No sequence gets longer, its last token's KV not counted.
   package let maxSequenceTokens: Int
   private let speculation: NGramSpeculation?
+  /// Positions of prompts that are scored in one step at most, so that the logits have a bounded size.
+  package static let maxScoredRows = 64
   package private(set) var pool: KVBlockPool
 
   /// Oldest first; a preempted sequence takes its old place.
@@ -64,6 +66,7 @@ package struct Scheduler: Sendable {
   package mutating func completed(_ plan: StepPlan) {
     for entry in plan.entries {
       running[entry.index].computed = entry.positions.upperBound - entry.draft.count
+      running[entry.index].unscored.skip(to: entry.scored.upperBound)
       pool.cacheBlocks(of: &running[entry.index])
     }
   }
@@ -88,6 +91,8 @@ package struct Scheduler: Sendable {
   }
 
   package mutating func release(_ blocks: [KVBlockID]) { pool.release(blocks) }
+
+  package mutating func forgetFreePrefixes() { pool.forgetFreePrefixes() }
 
   /// Takes a sequence out at any time, and frees its blocks; but while it is pulled, somebody may still be
   /// writing to them: then nothing happens, and `pullEnded(_:.abandoned)` must follow the pull's end.
@@ -183,7 +188,7 @@ package struct Scheduler: Sendable {
   private mutating func start(_ next: SequenceState, budget: inout Int) -> Bool {
     guard running.count < maxSequences, budget > 0 else { return false }
     // The last token is always computed: its logits are what the sequence waits for.
-    let prefix = pool.cachedPrefix(of: next.tokens.dropLast(), salt: next.cacheSalt)
+    let prefix = next.unscored.isEmpty ? pool.cachedPrefix(of: next.tokens.dropLast(), salt: next.cacheSalt) : []
     let fresh = pool.blocks(forTokens: next.tokens.count) - prefix.count
     guard let blocks = pool.allocate(fresh, after: prefix) else { return false }
     var sequence = next
@@ -220,9 +225,12 @@ package struct Scheduler: Sendable {
   private mutating func fill(_ plan: inout StepPlan) {
     plan.entries.reserveCapacity(running.count)
     var budget = maxBatchedTokens
-    for index in running.indices where running[index].pending == 1 { add(index, to: &plan, budget: &budget) }
+    var scorable = Self.maxScoredRows
+    for index in running.indices where running[index].pending == 1 {
+      add(index, to: &plan, budget: &budget, scorable: &scorable)
+    }
     for index in running.indices where running[index].pending > 1 && budget > 0 {
-      add(index, to: &plan, budget: &budget)
+      add(index, to: &plan, budget: &budget, scorable: &scorable)
     }
     guard let speculation else { return }
     for index in plan.entries.indices where running[plan.entries[index].index].pending == 1 && budget > 0 {
@@ -231,12 +239,19 @@ package struct Scheduler: Sendable {
     }
   }
 
-  private func add(_ index: Int, to plan: inout StepPlan, budget: inout Int) {
+  private func add(_ index: Int, to plan: inout StepPlan, budget: inout Int, scorable: inout Int) {
     let sequence = running[index]
-    let end = sequence.computed + min(budget, sequence.pending)
+    var end = sequence.computed + min(budget, sequence.pending)
+    // After a preemption some positions are computed again that are scored already.
+    let scoreEnd = sequence.unscored.lowerBound + scorable
+    if scoreEnd < sequence.unscored.upperBound { end = min(end, scoreEnd) }
+    guard end > sequence.computed else { return }
+    let scored = sequence.unscored.clamped(to: sequence.computed..<end)
     plan.entries.append(
-      StepPlan.Entry(index: index, positions: sequence.computed..<end, samples: end == sequence.tokens.count))
+      StepPlan.Entry(
+        index: index, positions: sequence.computed..<end, scored: scored, samples: end == sequence.tokens.count))
     budget -= end - sequence.computed
+    scorable -= scored.count
   }
 
   /// As many guesses as context and free blocks allow, too; nobody gives up a block for them.
@@ -262,6 +277,13 @@ package struct Scheduler: Sendable {
   private mutating func enqueue(_ sequence: SequenceState) {
     let place = waiting.lastIndex { $0.number < sequence.number }.map { $0 + 1 } ?? 0
     waiting.insert(sequence, at: place)
+  }
+}
+
+extension Range<Int> {
+  /// Leaves out what is below `bound`.
+  fileprivate mutating func skip(to bound: Int) {
+    self = Swift.min(Swift.max(lowerBound, bound), upperBound)..<upperBound
   }
 }
 

@@ -15,8 +15,13 @@ package struct SequenceState: Sendable {
   /// The handoff that is still to be pulled.
   package var pull: KVHandoff?
   package var promptSources = PromptTokensBySource()
+  /// Positions whose logits are still to be computed for the log-probabilities of the prompt's next tokens.
+  package var unscored: Range<Int>
 
-  package init(number: UInt64, promptTokens: [Int32], cacheSalt: String? = nil, pull: KVHandoff? = nil) {
+  package init(
+    number: UInt64, promptTokens: [Int32], cacheSalt: String? = nil, pull: KVHandoff? = nil, scoresPrompt: Bool = false
+  ) {
+    unscored = 0..<(scoresPrompt ? max(0, promptTokens.count - 1) : 0)
     self.number = number
     self.promptCount = promptTokens.count
     self.cacheSalt = cacheSalt

@@ -57,7 +57,8 @@ final class StepLoop {
       pool: KVBlockPool(
         blockCount: kv.blockCount, blockSize: kv.layout.blockSize, cachesPrefixes: configuration.enablePrefixCaching))
     let rowsPerSequence = 1 + (configuration.speculation?.draftTokens ?? 0)
-    logits = .allocate(capacity: scheduler.maxSequences * rowsPerSequence * model.vocabularySize)
+    let rows = scheduler.maxSequences * rowsPerSequence + Scheduler.maxScoredRows
+    logits = .allocate(capacity: rows * model.vocabularySize)
   }
 
   deinit { logits.deallocate() }
@@ -100,6 +101,7 @@ final class StepLoop {
     case .cancelRequests(let id): cancelRequests(id: id)
     case .pullEnded(let number, let result): pullEnded(number, result)
     case .released(let number): released(number)
+    case .resetPrefixCache: scheduler.forgetFreePrefixes()
     case .shutdown(let grace, let done): beginShutdown(grace: grace, done: done)
     }
   }
@@ -120,7 +122,7 @@ final class StepLoop {
     return !plan.isIdle
   }
 
-  /// Computes the plan's tokens, and into `logits` the rows that its entries sample, in their order.
+  /// Computes the plan's tokens, and into `logits` for each entry, in order, the rows of `scored` and those that it samples.
   private func forward(_ plan: StepPlan) {
     batch.tokens.removeAll(keepingCapacity: true)
     batch.sequences.removeAll(keepingCapacity: true)
@@ -135,6 +137,7 @@ final class StepLoop {
         ForwardBatch.Sequence(
           rows: firstRow..<batch.tokens.count, startPosition: entry.positions.lowerBound,
           blockTable: sequence.table.blocks))
+      batch.logitRows += entry.scored.map { firstRow + $0 - entry.positions.lowerBound }
       batch.logitRows.append(contentsOf: batch.tokens.count - entry.sampledRows..<batch.tokens.count)
     }
     let rows = batch.logitRows.count
@@ -148,8 +151,12 @@ final class StepLoop {
     let now = ContinuousClock.now
     var row = 0
     var ended: [(UInt64, GenerationResult.FinishReason)] = []
-    for entry in plan.entries where entry.samples {
+    for entry in plan.entries where entry.samples || !entry.scored.isEmpty {
       let number = scheduler.running[entry.index].number
+      for position in entry.scored {
+        score(scheduler.running[entry.index].tokens[position + 1], of: number, row: row)
+        row += 1
+      }
       if let reason = sample(entry, of: number, firstRow: row, at: now) { ended.append((number, reason)) }
       row += entry.sampledRows
     }
@@ -179,6 +186,14 @@ final class StepLoop {
     return nil
   }
 
+  /// Notes how likely a prompt's token is, by the logits of the one before it.
+  private func score(_ token: Int32, of number: UInt64, row: Int) {
+    let start = row * model.vocabularySize
+    scratch.keep(UnsafeMutableBufferPointer(rebasing: logits[start..<start + limits.vocabularySize]))
+    let count = requests[number]!.sampler.parameters.promptLogprobs ?? 0
+    requests[number]!.promptLogprobs.append(scratch.logprobs(of: token, top: count))
+  }
+
   /// - Returns: Why the request ends with this token, if it does.
   private func note(
     _ token: GeneratedToken, of number: UInt64, index: Int, at now: ContinuousClock.Instant
@@ -188,6 +203,10 @@ final class StepLoop {
     if requests[number]!.timings.firstToken == nil {
       requests[number]!.timings.firstToken = now
       counters.promptTokens += sequence.promptSources
+      if requests[number]!.sampler.parameters.promptLogprobs != nil {
+        outbox.append((requests[number]!.events, .prompt(requests[number]!.promptLogprobs)))
+        requests[number]!.promptLogprobs = []
+      }
     }
     requests[number]!.promptSources = sequence.promptSources
     requests[number]!.timings.finished = now

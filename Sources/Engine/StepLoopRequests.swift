@@ -9,16 +9,19 @@ extension StepLoop {
     let sampler = Sampler(
       parameters: request.sampling, seed: request.sampling.seed ?? .random(in: 0...UInt64.max),
       eosTokenIDs: configuration.eosTokenIDs, promptTokens: request.promptTokens,
-      earlierOutput: request.earlierOutput)
+      earlierOutput: request.earlierOutput, constraint: request.constraint)
     var produces = false
     if case .produce = request.handoff { produces = true }
     requests[submission.number] = ActiveRequest(
       id: request.id, promptCount: request.promptTokens.count, produces: produces, events: submission.events,
       sampler: sampler, timings: RequestTimings(queued: submission.queued))
     var sequence = SequenceState(
-      number: submission.number, promptTokens: request.promptTokens, cacheSalt: request.cacheSalt)
+      number: submission.number, promptTokens: request.promptTokens, cacheSalt: request.cacheSalt,
+      scoresPrompt: request.sampling.promptLogprobs != nil)
     if case .consume(let handoff) = request.handoff {
-      if let (refusal, reason) = refusal(of: handoff, promptCount: request.promptTokens.count) {
+      if request.sampling.promptLogprobs != nil {
+        transport?.abandon(handoff)
+      } else if let (refusal, reason) = refusal(of: handoff, promptCount: request.promptTokens.count) {
         transport?.abandon(handoff)
         counters.pullRefusals[refusal, default: 0] += 1
         pullFailed(submission.number, reason)

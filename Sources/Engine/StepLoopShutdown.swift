@@ -63,7 +63,7 @@ extension StepLoop {
         submission.events.finish()
       case .shutdown(_, let done):
         done?.resume()
-      case .cancel, .cancelRequests, .pullEnded, .released:
+      case .cancel, .cancelRequests, .pullEnded, .released, .resetPrefixCache:
         break
       }
     }

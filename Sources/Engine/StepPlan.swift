@@ -9,6 +9,8 @@ package struct StepPlan: Sendable {
     package var index: Int
     /// Positions to compute; the last ones are the draft's.
     package var positions: Range<Int>
+    /// Of these, the positions whose logits tell how likely the prompt's next token is.
+    package var scored: Range<Int>
     /// The last of these positions, but for the draft, is the sequence's last token: its logits give the next.
     package var samples: Bool
     /// Tokens guessed to follow the sequence's last; each one's logits count if all before it were right.

@@ -2,6 +2,9 @@ import KVTransfer
 
 /// What a request's stream yields: tokens in order, then exactly one `finished`.
 package enum TokenEvent: Sendable {
+  /// Before the first token, if `SamplingParameters.promptLogprobs` asks for it: the prompt's tokens from its second on,
+  /// each given those before it.
+  case prompt([TokenLogprobs])
   case token(GeneratedToken)
   case finished(GenerationResult)
 }
@@ -26,10 +29,13 @@ package struct TokenLogprobs: Sendable {
   package var logprob: Float
   /// The `SamplingParameters.logprobs` most likely tokens, best first.
   package var top: [(id: Int32, logprob: Float)]
+  /// The token's place among all by likelihood, from 1; of equals the last one's.
+  package var rank: Int
 
-  package init(logprob: Float, top: [(id: Int32, logprob: Float)]) {
+  package init(logprob: Float, top: [(id: Int32, logprob: Float)], rank: Int) {
     self.logprob = logprob
     self.top = top
+    self.rank = rank
   }
 }
 

@@ -106,6 +106,11 @@ package struct KVBlockPool: Sendable {
     }
   }
 
+  /// Forgets what free blocks hold: no prompt finds it any more. What somebody holds stays known.
+  package mutating func forgetFreePrefixes() {
+    for block in references.indices where references[block] == 0 { index.remove(KVBlockID(Int32(block))) }
+  }
+
   // MARK: One block
 
   private mutating func retain(_ block: KVBlockID) {

@@ -8,19 +8,23 @@ struct ChoiceDelta: Sendable {
   /// nil if the request asked for none.
   var logprobs: [TextLogprob]?
   var tokenIDs: [Int32] = []
+  var toolCalls: [ToolCallDelta] = []
+  var promptLogprobs: PromptLogprobs?
   var end: ChoiceEnd?
 
   /// This delta with `next` after it.
   func followed(by next: ChoiceDelta) -> ChoiceDelta {
     ChoiceDelta(
       text: text + next.text, logprobs: logprobs.map { $0 + (next.logprobs ?? []) },
-      tokenIDs: tokenIDs + next.tokenIDs, end: next.end ?? end)
+      tokenIDs: tokenIDs + next.tokenIDs, toolCalls: toolCalls + next.toolCalls,
+      promptLogprobs: promptLogprobs ?? next.promptLogprobs, end: next.end ?? end)
   }
 }
 
 /// Turns a choice's tokens into text, and cuts it at stop strings: a value, fed by whoever reads the engine's stream.
 ///
-/// The only order: `resume` if the choice began elsewhere, `accept` for every token, then `finish`. After a delta with an `end`, only `finish` for its usage.
+/// The only order: `resume` if the choice began elsewhere, `prompt` if it is scored, `accept` for every token, then
+/// `finish`. After a delta with an `end`, only `finish` for its usage.
 struct ChoiceDecoder: Sendable {
   struct Options: Sendable {
     var maxTokens: Int
@@ -31,6 +35,8 @@ struct ChoiceDecoder: Sendable {
     var wantsLogprobs = false
     /// Tokens in log-probabilities read `token_id:42`.
     var showsIDs = false
+    /// The prompt's tokens come before the output's in the log-probabilities too.
+    var echoesLogprobs = false
   }
 
   private let options: Options
@@ -61,10 +67,30 @@ struct ChoiceDecoder: Sendable {
     }
   }
 
+  /// - Parameters:
+  ///   - scores: of the prompt's tokens from the second on.
+  ///   - tokens: the prompt's.
+  mutating func prompt(_ scores: [TokenLogprobs], tokens: [Int32]) -> ChoiceDelta {
+    var delta = ChoiceDelta(logprobs: options.wantsLogprobs ? [] : nil)
+    delta.promptLogprobs = PromptLogprobs(
+      positions: zip(tokens.dropFirst(), scores).map { token, score in
+        func scored(_ id: Int32, _ logprob: Float, _ rank: Int) -> PromptLogprobs.Candidate {
+          PromptLogprobs.Candidate(id: id, text: tokenizer.shownText(of: id), logprob: logprob, rank: rank)
+        }
+        return [scored(token, score.logprob, score.rank)]
+          + score.top.enumerated().map { scored($1.id, $1.logprob, $0 + 1) }
+      })
+    guard options.echoesLogprobs else { return delta }
+    for (index, token) in tokens.enumerated() {
+      delta.logprobs! += logprobs(of: token, index == 0 ? nil : scores[index - 1])
+    }
+    return delta
+  }
+
   mutating func accept(_ token: GeneratedToken) -> ChoiceDelta {
     tokenCount += 1
     var delta = ChoiceDelta(tokenIDs: [token.id])
-    if options.wantsLogprobs { delta.logprobs = logprobs(of: token) }
+    if options.wantsLogprobs { delta.logprobs = token.logprobs.map { logprobs(of: token.id, $0) } ?? [] }
     guard !token.isStop || options.includesStop else { return delta }
     let piece = detokenizer.append(token.id)
     // As vLLM: a stop string that ends within the first `min_tokens` tokens does not count.
@@ -88,21 +114,26 @@ struct ChoiceDecoder: Sendable {
     return delta
   }
 
-  private mutating func logprobs(of token: GeneratedToken) -> [TextLogprob] {
-    guard let values = token.logprobs else { return [] }
-    let chosen = candidate(token.id, values.logprob)
+  /// - Parameter values: nil for a prompt's first token.
+  private mutating func logprobs(of token: Int32, _ values: TokenLogprobs?) -> [TextLogprob] {
+    let chosen = candidate(token, values?.logprob)
     defer { textOffset += chosen.token.unicodeScalars.count }
-    return [
-      TextLogprob(chosen: chosen, top: values.top.map { candidate($0.id, $0.logprob) }, textOffset: textOffset)
-    ]
+    let top = (values?.top ?? []).map { candidate($0.id, $0.logprob) }
+    return [TextLogprob(chosen: chosen, top: top, textOffset: textOffset)]
   }
 
-  private func candidate(_ id: Int32, _ logprob: Float) -> TextLogprob.Candidate {
-    // A model may have more output rows than its tokenizer has tokens.
+  private func candidate(_ id: Int32, _ logprob: Float?) -> TextLogprob.Candidate {
     guard tokenizer.isValid(id), !options.showsIDs else {
-      let text = "token_id:\(id)"
+      let text = Tokenizer.name(of: id)
       return TextLogprob.Candidate(token: text, bytes: Array(text.utf8), logprob: logprob)
     }
     return TextLogprob.Candidate(token: tokenizer.text(of: id), bytes: tokenizer.bytes(of: id), logprob: logprob)
   }
+}
+
+extension Tokenizer {
+  fileprivate static func name(of id: Int32) -> String { "token_id:\(id)" }
+
+  /// A model may have more output rows than its tokenizer has tokens.
+  fileprivate func shownText(of id: Int32) -> String { isValid(id) ? text(of: id) : Self.name(of: id) }
 }

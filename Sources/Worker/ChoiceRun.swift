@@ -24,30 +24,34 @@ struct ChoiceRun {
   func read(_ emit: (ChoiceDelta, Int) async throws -> Void) async throws -> Outcome {
     var decoder = ChoiceDecoder(tokenizer: tokenizer, options: plan.decoding)
     decoder.resume(after: plan.request.promptTokens.suffix(plan.request.earlierOutput))
+    var tools = plan.tools.map { ToolCallReader($0, allowsSeveral: plan.allowsSeveralCalls) }
     var clock = TokenClock()
     // The last token's delta waits for the end that follows at once, so that both are one chunk.
     var held = ChoiceDelta(text: plan.echo, logprobs: plan.decoding.wantsLogprobs ? [] : nil)
     var isCut = false
     for await event in events {
       switch event {
+      case .prompt(let scores):
+        held = held.followed(by: decoder.prompt(scores, tokens: plan.request.promptTokens))
       case .token(let token):
         if let gap = clock.tick() { metrics.interTokenLatency.observe(gap) }
-        guard !isCut else { continue }
-        let delta = held.followed(by: decoder.accept(token))
+        guard !isCut, !plan.isEchoOnly else { continue }
+        let delta = held.followed(by: tools.worded(decoder.accept(token)))
         held = ChoiceDelta(logprobs: delta.logprobs.map { _ in [] })
         if delta.end != nil {
           isCut = true
           endEarly(decoder.tokenCount)
           try await emit(delta, decoder.tokenCount)
-        } else if token.isStop || decoder.tokenCount == plan.decoding.maxTokens {
+        } else if token.isStop || decoder.tokenCount == plan.decoding.maxTokens || (tools != nil && delta.saysNothing) {
           held = delta
         } else {
           try await emit(delta, decoder.tokenCount)
         }
       case .finished(let result):
         if isCut { return Outcome(result: result, reason: .stop, outputTokens: decoder.tokenCount) }
-        let last = held.followed(by: decoder.finish(try Self.end(of: result)))
-        try await emit(last, decoder.tokenCount)
+        let end = plan.isEchoOnly ? ChoiceEnd(.length) : try Self.end(of: result)
+        let last = decoder.finish(end)
+        try await emit(held.followed(by: tools.worded(last)), decoder.tokenCount)
         return Outcome(result: result, reason: last.end?.reason ?? .stop, outputTokens: decoder.tokenCount)
       }
     }
@@ -69,6 +73,25 @@ struct ChoiceRun {
     case .abort: throw .overloaded("The request was aborted: this worker is shutting down.", retryAfter: 1)
     case .error(let message): throw .internalError(message)
     }
+  }
+}
+
+extension ChoiceDelta {
+  fileprivate var saysNothing: Bool { text.isEmpty && toolCalls.isEmpty && end == nil }
+}
+
+extension ToolCallReader? {
+  /// The delta with the calls that are in its text apart from it.
+  fileprivate mutating func worded(_ delta: ChoiceDelta) -> ChoiceDelta {
+    guard self != nil else { return delta }
+    var delta = delta
+    var output = self!.append(delta.text)
+    if let end = delta.end {
+      output = output.followed(by: self!.finish())
+      if end.reason == .stop, self!.endsWithCalls { delta.end?.reason = .toolCalls }
+    }
+    (delta.text, delta.toolCalls) = (output.text, output.calls)
+    return delta
   }
 }
 

@@ -40,6 +40,7 @@ struct CompletionFormat: GenerationFormat {
       index: plan.index, text: delta.text, logprobs: delta.logprobs, end: delta.end)
     if showsIDs { choice.tokenIDs = delta.tokenIDs }
     if showsPrompt { choice.promptTokenIDs = plan.request.promptTokens }
+    choice.promptLogprobs = delta.promptLogprobs
     return choice
   }
 }
@@ -66,13 +67,15 @@ struct ChatFormat: GenerationFormat {
   ) -> BodyValue {
     ChatCompletionResponse.body(
       head, choices: choices.map { choice($0.plan, $0.output) }, usage: usage,
-      promptTokenIDs: showsIDs ? choices.first?.plan.request.promptTokens : nil, handoff: handoff)
+      promptTokenIDs: showsIDs ? choices.first?.plan.request.promptTokens : nil,
+      promptLogprobs: choices.first?.output.promptLogprobs, handoff: handoff)
   }
 
   private func choice(_ plan: ChoicePlan, _ delta: ChoiceDelta) -> ChatCompletionResponse.Choice {
     var choice = ChatCompletionResponse.Choice(
       index: plan.index, text: delta.text, logprobs: delta.logprobs, end: delta.end)
     if showsIDs { choice.tokenIDs = delta.tokenIDs }
+    choice.toolCalls = delta.toolCalls
     return choice
   }
 }

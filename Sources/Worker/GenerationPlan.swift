@@ -10,6 +10,21 @@ struct ChoicePlan: Sendable {
   var decoding: ChoiceDecoder.Options
   /// The prompt's text, put before the output.
   var echo = ""
+  /// The output is not wanted.
+  var isEchoOnly = false
+  /// How calls of tools stand in the output; nil: it is text.
+  var tools: ToolCallReader.Syntax?
+  /// Calls after the first are kept too.
+  var allowsSeveralCalls = true
+}
+
+/// One prompt, ready for the engine.
+struct PromptPlan: Sendable {
+  /// They fit the context.
+  var tokens: [Int32]
+  /// To put before the output.
+  var echo = ""
+  var maxTokens: Int
 }
 
 /// A request as the engine and the response builders need it: a value, made before anything runs.
@@ -24,32 +39,34 @@ struct GenerationPlan: Sendable {
   var earlierOutput: Int
 
   /// - Parameters:
-  ///   - prompts: token ids that fit the context, and the text to echo.
-  ///   - maxTokens: for each prompt.
   ///   - handoff: of the first prompt's first choice. The router asks for one prompt's KV, and its ticket is for one
   ///     prompt: the other choices are computed here, since decoding them on another prompt's KV would be wrong.
+  ///   - badWords: `bad_words` in token ids.
   ///   - salt: makes the engine's ids unique where two clients send the same `X-Request-Id`.
   init(
-    head: ResponseHead, prompts: [(tokens: [Int32], echo: String)], maxTokens: [Int], sampling: SamplingFields,
-    options: RequestOptions, handoff: GenerationRequest.Handoff, earlierOutput: Int = 0, salt: String
+    head: ResponseHead, prompts: [PromptPlan], sampling: SamplingFields, options: RequestOptions,
+    handoff: GenerationRequest.Handoff, earlierOutput: Int = 0, badWords: [[Int32]] = [],
+    constraint: (any TokenConstraint)? = nil, salt: String
   ) {
     self.head = head
     self.options = options
     self.earlierOutput = earlierOutput
     promptTokens = prompts.reduce(0) { $0 + $1.tokens.count }
     choices = []
-    for (prompt, limit) in zip(prompts, maxTokens) {
+    for prompt in prompts {
       for choice in 0..<sampling.n {
         let index = choices.count
+        var parameters = sampling.engineParameters(maxTokens: prompt.maxTokens, choice: choice)
+        parameters.badWords = badWords
         choices.append(
           ChoicePlan(
             index: index,
             request: GenerationRequest(
               id: "\(head.id)-\(index)-\(salt)", promptTokens: prompt.tokens, earlierOutput: earlierOutput,
-              sampling: sampling.engineParameters(maxTokens: limit, choice: choice),
-              handoff: index == 0 ? handoff : .none, cacheSalt: options.cacheSalt),
+              sampling: parameters, handoff: index == 0 ? handoff : .none, cacheSalt: options.cacheSalt,
+              constraint: constraint),
             decoding: ChoiceDecoder.Options(
-              maxTokens: limit, minTokens: sampling.minTokens, stop: sampling.stop,
+              maxTokens: prompt.maxTokens, minTokens: sampling.minTokens, stop: sampling.stop,
               includesStop: sampling.includeStopString, skipsSpecial: sampling.skipSpecialTokens,
               wantsLogprobs: sampling.logprobs != nil, showsIDs: options.tokensAsIDs),
             echo: prompt.echo))
@@ -77,6 +94,7 @@ extension SamplingFields {
     parameters.ignoreEOS = ignoreEOS
     parameters.stopTokenIDs = Set(stopTokenIDs)
     parameters.logprobs = logprobs
+    parameters.promptLogprobs = promptLogprobs
     return parameters
   }
 }

@@ -1,6 +1,7 @@
 import Crypto
 import Engine
 import Foundation
+import Grammars
 import KVBlocks
 import KVTransfer
 import Kernels
@@ -45,7 +46,9 @@ struct LoadedWorker: Sendable {
     }
     model = ServedModel(
       names: configuration.servedNames, path: configuration.modelPath, tokenizer: tokenizer,
-      template: Self.template(of: tokenizer, logger), maxModelLength: llama.contextLength,
+      template: Self.template(of: tokenizer, logger),
+      grammars: GrammarCompiler { GrammarVocabulary(tokenizer) }, toolCallFormat: configuration.toolCallFormat,
+      maxModelLength: llama.contextLength,
       vocabularySize: min(llama.vocabularySize, tokenizer.vocabularySize),
       longestToken: tokenizer.longestToken, created: Int(Date().timeIntervalSince1970),
       systemFingerprint: "xpyd-\(configuration.version)")
@@ -90,6 +93,14 @@ struct LoadedWorker: Sendable {
       logger.warning("The chat template cannot be used", metadata: ["reason": "\(error)"])
       return nil
     }
+  }
+}
+
+extension GrammarVocabulary {
+  /// Special tokens are no text that a grammar could ask for.
+  fileprivate convenience init(_ tokenizer: Tokenizer) {
+    self.init(
+      pieces: (0..<Int32(tokenizer.vocabularySize)).map { tokenizer.isSpecial($0) ? [] : tokenizer.bytes(of: $0) })
   }
 }
 

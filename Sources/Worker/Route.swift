@@ -2,13 +2,14 @@ import NIOHTTP1
 
 /// What a method and a path ask for.
 enum Route: Equatable {
-  case health, ready, ping, version, load, metrics
+  case health, ready, ping, version, load, metrics, openAPI
   case models
   case model(String)
   case tokenize, detokenize
   case completions, chatCompletions
   /// A router's word that nobody will pull a handoff.
   case releaseHandoff
+  case resetPrefixCache
 
   enum Lookup: Equatable {
     case found(Route)
@@ -19,8 +20,9 @@ enum Route: Equatable {
   /// Probes and scrapers hold no key.
   var isOpen: Bool {
     switch self {
-    case .health, .ready, .ping, .version, .load, .metrics: true
-    case .models, .model, .tokenize, .detokenize, .completions, .chatCompletions, .releaseHandoff: false
+    case .health, .ready, .ping, .version, .load, .metrics, .openAPI: true
+    case .models, .model, .tokenize, .detokenize, .completions, .chatCompletions, .releaseHandoff, .resetPrefixCache:
+      false
     }
   }
 
@@ -40,13 +42,15 @@ enum Route: Equatable {
     case .completions: "/v1/completions"
     case .chatCompletions: "/v1/chat/completions"
     case .releaseHandoff: "/kv/release"
+    case .resetPrefixCache: "/reset_prefix_cache"
+    case .openAPI: "/openapi.json"
     }
   }
 
   private static let exact: [String: Route] = {
     let routes: [Route] = [
       .health, .ready, .ping, .version, .load, .metrics, .models, .tokenize, .detokenize, .completions,
-      .chatCompletions, .releaseHandoff,
+      .chatCompletions, .releaseHandoff, .resetPrefixCache, .openAPI,
     ]
     return Dictionary(uniqueKeysWithValues: routes.map { ($0.pattern, $0) })
   }()
@@ -76,7 +80,7 @@ enum Route: Equatable {
 
   private var methods: [HTTPMethod] {
     switch self {
-    case .tokenize, .detokenize, .completions, .chatCompletions, .releaseHandoff: [.POST]
+    case .tokenize, .detokenize, .completions, .chatCompletions, .releaseHandoff, .resetPrefixCache: [.POST]
     case .ping: [.GET, .POST]
     default: [.GET]
     }

@@ -25,14 +25,38 @@ extension ServedModel {
     }
   }
 
+  /// What `echo` puts before a chat's answer: the last message, if it is of the one who answers.
+  func echo(of request: ChatCompletionRequest) -> String {
+    let last = request.messages.last
+    let isSame = !request.template.addGenerationPrompt || last?["role"] == "assistant"
+    return isSame ? last?["content"]?.stringValue ?? "" : ""
+  }
+
+  /// Each word as tokens, as it is and after a space, since both would show it. Source: vLLM's
+  /// `SamplingParams.update_from_tokenizer`.
+  func badWords(_ words: [String]) -> [[Int32]] {
+    words.flatMap { word in
+      let trimmed = String(word.drop(while: \.isWhitespace))
+      let plain = tokenizer.encode(trimmed, addSpecial: false, parseSpecial: true)
+      let spaced = tokenizer.encode(" " + trimmed, addSpecial: false, parseSpecial: true)
+      let isOther = spaced.count == plain.count && spaced.first != plain.first
+      return [plain] + (isOther ? [spaced] : [])
+    }
+    .filter { !$0.isEmpty }
+  }
+
   /// The prompt that the model's template makes of a conversation.
   func render(
-    _ messages: [BodyValue], _ options: ChatCompletionRequest.Template
+    _ messages: [BodyValue], _ options: ChatCompletionRequest.Template, tools: [BodyValue]? = nil
   ) throws(APIError) -> String {
     guard let template else {
       throw .badRequest(
         "This model's file has no chat template. Use /v1/completions, or serve a model that has one.",
         param: "messages")
+    }
+    var variables = options.variables.members.map { ($0.key, TemplateValue($0.value)) }
+    if let documents = options.documents {
+      variables.insert(("documents", .array(documents.map { TemplateValue($0) })), at: 0)
     }
     let text: String
     do {
@@ -40,8 +64,7 @@ extension ServedModel {
         messages: messages.map { TemplateValue($0) }, addGenerationPrompt: options.addGenerationPrompt,
         bosToken: tokenizer.bosTokenID.map { tokenizer.text(of: $0) },
         eosToken: tokenizer.eosTokenID.map { tokenizer.text(of: $0) },
-        extra: Dictionary(
-          options.variables.members.map { ($0.key, TemplateValue($0.value)) }, uniquingKeysWith: { $1 }))
+        tools: tools?.map { TemplateValue($0) }, extra: Dictionary(variables, uniquingKeysWith: { $1 }))
     } catch {
       throw .badRequest("The chat template does not take these messages: \(error)", param: "messages")
     }

@@ -1,3 +1,4 @@
+import Grammars
 import ServingAPI
 import Tokenization
 
@@ -10,6 +11,10 @@ struct ServedModel: Sendable {
   var tokenizer: Tokenizer
   /// nil if the model file has none.
   var template: ChatTemplate?
+  /// For outputs that must follow one.
+  var grammars: GrammarCompiler
+  /// How the model writes calls of tools that it may make; nil: this worker does not look for them.
+  var toolCallFormat: ToolCallFormat?
   /// Prompt and output together, in tokens.
   var maxModelLength: Int
   /// Tokens that the tokenizer knows and the model has output rows for.

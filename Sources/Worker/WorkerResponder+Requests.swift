@@ -8,42 +8,65 @@ extension WorkerResponder {
     _ request: CompletionRequest, _ id: RequestID, _ now: Int
   ) throws(APIError) -> (GenerationPlan, any GenerationFormat) {
     try check(request.options, request.sampling, prompts: request.prompts.count)
-    var prompts: [(tokens: [Int32], echo: String)] = []
+    let limit = request.sampling.maxTokens ?? request.defaultMaxTokens ?? .max
+    var prompts: [PromptPlan] = []
     for prompt in request.prompts {
       if case .text(let text) = prompt { try model.checkLength(text, truncation: request.options.truncation) }
-      let tokens = try model.tokens(of: prompt, addSpecialTokens: request.options.addSpecialTokens)
+      let whole = try model.tokens(of: prompt, addSpecialTokens: request.options.addSpecialTokens)
+      let tokens = try model.fit(
+        whole, truncation: request.options.truncation, maxTokens: request.sampling.maxTokens)
+      let echo = request.echo ? model.text(of: whole == tokens ? prompt : .tokens(tokens)) : ""
       prompts.append(
-        (
-          try model.fit(tokens, truncation: request.options.truncation, maxTokens: request.sampling.maxTokens),
-          request.echo ? model.text(of: prompt) : ""
-        ))
+        PromptPlan(tokens: tokens, echo: echo, maxTokens: min(limit, model.maxModelLength - tokens.count)))
     }
-    let limit = request.sampling.maxTokens ?? request.defaultMaxTokens ?? .max
-    let maxTokens = prompts.map { min(limit, model.maxModelLength - $0.tokens.count) }
-    return (
-      try plan(
-        prompts, maxTokens, request.sampling, request.options, earlierOutput: request.earlierOutput,
-        id: "cmpl-\(id.text)", now),
-      CompletionFormat(showsIDs: request.options.returnTokenIDs)
-    )
+    var plan = try plan(
+      prompts, request.sampling, request.options, earlierOutput: request.earlierOutput, id: "cmpl-\(id.text)", now)
+    for index in plan.choices.indices {
+      plan.choices[index].isEchoOnly = request.isEchoOnly
+      plan.choices[index].decoding.echoesLogprobs = request.echo && request.sampling.logprobs != nil
+    }
+    return (plan, CompletionFormat(showsIDs: request.options.returnTokenIDs))
   }
 
   func plan(
     _ request: ChatCompletionRequest, _ id: RequestID, _ now: Int
   ) throws(APIError) -> (GenerationPlan, any GenerationFormat) {
     try check(request.options, request.sampling, prompts: 1)
-    let text = try model.render(request.messages, request.template)
+    let tools = try toolSyntax(request)
+    let text = try model.render(request.messages, request.template, tools: request.tools?.definitions)
     try model.checkLength(text, truncation: request.options.truncation)
     let tokens = try model.fit(
       model.tokens(of: .text(text), addSpecialTokens: request.options.addSpecialTokens),
       truncation: request.options.truncation, maxTokens: request.sampling.maxTokens)
     let room = model.maxModelLength - tokens.count
-    return (
-      try plan(
-        [(tokens, "")], [min(request.sampling.maxTokens ?? room, room)], request.sampling, request.options,
-        id: "chatcmpl-\(id.text)", now),
-      ChatFormat(showsIDs: request.options.returnTokenIDs)
-    )
+    let prompt = PromptPlan(
+      tokens: tokens, echo: request.echo ? model.echo(of: request) : "",
+      maxTokens: min(request.sampling.maxTokens ?? room, room))
+    var sampling = request.sampling
+    // What marks a call is a special token to some models.
+    if case .format = tools { sampling.skipSpecialTokens = false }
+    var plan = try plan([prompt], sampling, request.options, id: "chatcmpl-\(id.text)", now)
+    for index in plan.choices.indices {
+      plan.choices[index].tools = tools
+      plan.choices[index].allowsSeveralCalls = request.tools?.allowsSeveral ?? true
+    }
+    return (plan, ChatFormat(showsIDs: request.options.returnTokenIDs))
+  }
+
+  /// How this request's calls of tools are written; nil if it may make none.
+  private func toolSyntax(_ request: ChatCompletionRequest) throws(APIError) -> ToolCallReader.Syntax? {
+    switch request.tools?.choice {
+    case nil, .some(.none): return nil
+    case .required: return .list
+    case .named(let name): return .arguments(of: name)
+    case .auto:
+      guard let format = model.toolCallFormat else {
+        throw .badRequest(
+          "\"auto\" tool choice requires --enable-auto-tool-choice and --tool-call-parser to be set",
+          param: "tool_choice")
+      }
+      return .format(format)
+    }
   }
 
   private func check(_ options: RequestOptions, _ sampling: SamplingFields, prompts: Int) throws(APIError) {
@@ -59,12 +82,13 @@ extension WorkerResponder {
   }
 
   private func plan(
-    _ prompts: [(tokens: [Int32], echo: String)], _ maxTokens: [Int], _ sampling: SamplingFields,
-    _ options: RequestOptions, earlierOutput: Int = 0, id: String, _ now: Int
+    _ prompts: [PromptPlan], _ sampling: SamplingFields, _ options: RequestOptions, earlierOutput: Int = 0,
+    id: String, _ now: Int
   ) throws(APIError) -> GenerationPlan {
     GenerationPlan(
-      head: model.head(id: id, model: options.model, now: now), prompts: prompts, maxTokens: maxTokens,
-      sampling: sampling, options: options, handoff: try handoff(options), earlierOutput: earlierOutput,
+      head: model.head(id: id, model: options.model, now: now), prompts: prompts, sampling: sampling,
+      options: options, handoff: try handoff(options), earlierOutput: earlierOutput,
+      badWords: model.badWords(sampling.badWords), constraint: try model.constraint(sampling.constraint),
       salt: RequestID.random(digits: 8))
   }
 

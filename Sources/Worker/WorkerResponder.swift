@@ -87,6 +87,10 @@ final class WorkerResponder: HTTPResponder {
     case .model(let name):
       guard let card = model.cards.first(where: { $0.id == name }) else { return .notFound }
       return .json(card.json)
+    case .openAPI: return .json(OpenAPIDocument.document(version: version))
+    case .resetPrefixCache:
+      engine.resetPrefixCache()
+      return HTTPReply(status: .ok)
     case .metrics, .tokenize, .detokenize, .completions, .chatCompletions, .releaseHandoff: return .notFound
     }
   }

@@ -51,6 +51,12 @@ struct ServeCommand: AsyncParsableCommand {
     help: ArgumentHelp("Key that clients must send (default: $XPYD_API_KEY or $VLLM_API_KEY).", valueName: "key"))
   var apiKey: [String] = []
 
+  @Option(help: "How the model writes calls of tools: hermes, llama3_json or mistral.")
+  var toolCallParser: ToolCallFormat?
+
+  @Flag(help: "Find such calls where a request leaves it to the model whether it calls (tool_choice auto).")
+  var enableAutoToolChoice = false
+
   @Option(help: "trace, debug, info, notice, warning, error or critical.")
   var logLevel = Logger.Level.info
 
@@ -63,6 +69,9 @@ struct ServeCommand: AsyncParsableCommand {
   func validate() throws {
     guard (0...65_535).contains(port) else { throw ValidationError("--port must be from 0 to 65535, not \(port).") }
     guard grace >= 0 else { throw ValidationError("--grace must not be negative.") }
+    guard enableAutoToolChoice == (toolCallParser != nil) else {
+      throw ValidationError("Give --enable-auto-tool-choice and --tool-call-parser together.")
+    }
   }
 
   func run() async throws {
@@ -86,6 +95,7 @@ struct ServeCommand: AsyncParsableCommand {
     configuration.kvTransfer = try kvTransferConfig.map { try KVTransferConfiguration(json: $0) }
     configuration.engine.speculation = try speculativeConfig.map { try NGramSpeculation(json: $0) }
     configuration.apiKeys = apiKey.isEmpty ? Self.keysFromEnvironment : apiKey
+    configuration.toolCallFormat = toolCallParser
     configuration.logsRequests = !disableLogRequests
     configuration.version = Version.text
     engineOptions.apply(to: &configuration)
@@ -99,6 +109,7 @@ struct ServeCommand: AsyncParsableCommand {
   }
 }
 
+extension ToolCallFormat: ExpressibleByArgument {}
 extension Logger.Level: @retroactive ExpressibleByArgument {}
 extension ActivationType: ExpressibleByArgument {}
 extension KVLayout.ElementType: ExpressibleByArgument {}

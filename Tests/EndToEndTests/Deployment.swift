@@ -10,7 +10,7 @@ import Worker
   import FoundationNetworking
 #endif
 
-/// Prefillers, decoders and a proxy in this process, on the real model, over real sockets.
+/// Prefillers, decoders and a proxy in this process, on the real model unless told otherwise, over real sockets.
 struct Deployment: Sendable {
   static let modelName = "smollm2"
 
@@ -21,11 +21,12 @@ struct Deployment: Sendable {
   /// Starts it, and stops it again whatever `body` does.
   static func run(
     prefillers: Int, decoders: Int, transports: TransferConfiguration.Transports,
-    kv: KVLayout.ElementType = .f16, decoderKV: KVLayout.ElementType? = nil, _ body: (Deployment) async throws -> Void
+    kv: KVLayout.ElementType = .f16, decoderKV: KVLayout.ElementType? = nil,
+    model: String? = nil, _ body: (Deployment) async throws -> Void
   ) async throws {
     let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
-    let prefillWorkers = try await start(prefillers, .producer, transports, kv, logger)
-    let decodeWorkers = try await start(decoders, .consumer, transports, decoderKV ?? kv, logger)
+    let prefillWorkers = try await start(prefillers, .producer, transports, kv, model, logger)
+    let decodeWorkers = try await start(decoders, .consumer, transports, decoderKV ?? kv, model, logger)
     var configuration = ProxyConfiguration(
       prefillers: prefillWorkers.map { WorkerAddress(host: "127.0.0.1", port: $0.port) },
       decoders: decodeWorkers.map { WorkerAddress(host: "127.0.0.1", port: $0.port) })
@@ -42,31 +43,34 @@ struct Deployment: Sendable {
   }
 
   /// One aggregated worker, with more compute threads than the others: the reference.
-  static func single(kv: KVLayout.ElementType = .f16, _ body: (Worker) async throws -> Void) async throws {
+  static func single<Output: Sendable>(
+    kv: KVLayout.ElementType = .f16, model: String? = nil, _ body: (Worker) async throws -> Output
+  ) async throws -> Output {
     let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
-    var configuration = try configuration()
+    var configuration = try configuration(model)
     configuration.kvElementType = kv
     configuration.threads = ProcessInfo.processInfo.activeProcessorCount
     let worker = try await Worker.start(configuration, logger: logger)
-    let outcome: Result<Void, any Error>
+    let outcome: Result<Output, any Error>
     do { outcome = .success(try await body(worker)) } catch { outcome = .failure(error) }
     await worker.shutdown(grace: .seconds(1))
-    try outcome.get()
+    return try outcome.get()
   }
 
-  private static func configuration() throws -> WorkerConfiguration {
-    var configuration = WorkerConfiguration(modelPath: try referenceModelPath(), servedNames: [modelName])
-    configuration.engine.maxModelLength = 2048
+  private static func configuration(_ model: String?) throws -> WorkerConfiguration {
+    var configuration = WorkerConfiguration(
+      modelPath: try model ?? referenceModelPath(), servedNames: [model == nil ? modelName : "tiny"])
+    configuration.engine.maxModelLength = model == nil ? 2048 : nil
     return configuration
   }
 
   private static func start(
     _ count: Int, _ role: KVTransferConfiguration.Role, _ transports: TransferConfiguration.Transports,
-    _ kv: KVLayout.ElementType, _ logger: Logger
+    _ kv: KVLayout.ElementType, _ model: String?, _ logger: Logger
   ) async throws -> [Worker] {
     var workers: [Worker] = []
     for _ in 0..<count {
-      var configuration = try configuration()
+      var configuration = try configuration(model)
       configuration.kvElementType = kv
       configuration.kvTransfer = KVTransferConfiguration(role: role)
       configuration.transfer.transports = transports

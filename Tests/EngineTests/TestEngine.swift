@@ -53,6 +53,7 @@ struct TestEngine {
 struct Output: Sendable {
   var tokens: [GeneratedToken] = []
   var results: [GenerationResult] = []
+  var promptScores: [[TokenLogprobs]] = []
   /// Tokens that came after a `finished`.
   var lateTokens = 0
 
@@ -64,6 +65,7 @@ struct Output: Sendable {
 
   mutating func add(_ event: TokenEvent) {
     switch event {
+    case .prompt(let scores): promptScores.append(scores)
     case .token(let token):
       if !results.isEmpty { lateTokens += 1 }
       tokens.append(token)

@@ -41,6 +41,20 @@ import Testing
     #expect(prefill == #"{"bootstrap_host":"10.0.0.1","prompt":"x","bootstrap_port":5,"bootstrap_room":7}"#)
   }
 
+  @Test(arguments: [
+    (#"{"prompt":"x"}"#, Route.twoLegs), (#"{"prompt":"x","max_tokens":1,"echo":true,"logprobs":1}"#, .prefillerAlone),
+    (#"{"prompt":"x","max_tokens":0,"echo":true}"#, .prefillerAlone),
+    (#"{"prompt":"x","echo":true,"logprobs":0}"#, .decoderAlone),
+    (#"{"messages":[],"prompt_logprobs":0}"#, .decoderAlone),
+    (#"{"prompt":"x","echo":true,"logprobs":null}"#, .twoLegs), (#"{"prompt":"x","logprobs":3}"#, .twoLegs),
+    (#"{"messages":[],"echo":true,"logprobs":false,"prompt_logprobs":null}"#, .twoLegs),
+  ])
+  func `A prompt is scored where the answer is made, because KV does not tell its scores`(text: String, route: Route)
+    throws
+  {
+    #expect(try ClientBody(ByteBuffer(string: text)).route(under: NixlHandoff()) == route)
+  }
+
   @Test(arguments: [#"{"prompt":"x"}"#, #"{"prompt":"x","max_tokens":1}"#, #"{"prompt":["a","b"]}"#, #"{"n":4}"#])
   func `Where decoders cannot prefill, every request takes both legs`(body: String) throws {
     let handoff = SGLangHandoff(prefillers: Self.prefillers, bootstrapPorts: [5])

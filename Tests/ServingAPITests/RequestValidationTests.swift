@@ -123,11 +123,12 @@ struct RequestValidationTests {
 
   @Test(arguments: [
     (#""suffix":"x""#, "suffix"), (#""use_beam_search":true"#, "use_beam_search"), (#""best_of":2"#, "best_of"),
-    (#""prompt_logprobs":1"#, "prompt_logprobs"), (#""prompt_logprobs":0"#, "prompt_logprobs"),
-    (#""bad_words":["x"]"#, "bad_words"),
-    (#""response_format":{"type":"json_object"}"#, "response_format"), (#""length_penalty":2.5"#, "length_penalty"),
-    (#""structured_outputs":{"choice":["a"]}"#, "structured_outputs"), (#""priority":3"#, "priority"),
-    (#""echo":true,"logprobs":1"#, "echo"),
+    (#""length_penalty":2.5"#, "length_penalty"), (#""priority":3"#, "priority"),
+    (#""logprob_token_ids":[1]"#, "logprob_token_ids"),
+    (#""response_format":{"type":"structural_tag"}"#, "response_format"),
+    (#""logits_processors":["x"]"#, "logits_processors"),
+    (#""structured_outputs":{"structural_tag":"x"}"#, "structured_outputs.structural_tag"),
+    (#""guided_whitespace_pattern":" ""#, "guided_whitespace_pattern"),
   ])
   func `A known field that is not served is a 400 that names it`(json: String, param: String) throws {
     let error = try #require(throws: APIError.self) { try completion(json) }
@@ -147,6 +148,9 @@ struct RequestValidationTests {
 
   @Test(arguments: [
     (#""tools":[{"type":"function"}]"#, "tools"), (#""tool_choice":"required""#, "tool_choice"),
+    (#""tools":[{"function":{"name":"f"}}],"tool_choice":{"function":{"name":"g"}}"#, "tool_choice"),
+    (#""tools":[{"function":{"name":"f"}}],"tool_choice":"required","guided_regex":"a""#, "guided_regex"),
+    (#""prompt_logprobs":1,"stream":true"#, "prompt_logprobs"),
     (#""top_logprobs":2"#, "top_logprobs"), (#""logprobs":true,"top_logprobs":-1"#, "top_logprobs"),
     (#""continue_final_message":true"#, "continue_final_message"),
   ])
@@ -154,6 +158,57 @@ struct RequestValidationTests {
     let error = try #require(throws: APIError.self) { try chat(json) }
     #expect(error.status == 400)
     #expect(error.param == param)
+  }
+
+  @Test(arguments: [
+    (#""response_format":{"type":"json_object"}"#, OutputConstraint.Kind.jsonObject),
+    (
+      #""response_format":{"type":"json_schema","json_schema":{"name":"n","schema":{"a":1}}}"#, .jsonSchema(#"{"a":1}"#)
+    ),
+    (#""structured_outputs":{"json":"{\"a\":1}"}"#, .jsonSchema(#"{"a":1}"#)),
+    (#""structured_outputs":{"choice":["a","b"],"regex":null}"#, .choice(["a", "b"])),
+    (#""structured_outputs":{"json_object":true}"#, .jsonObject), (#""guided_regex":"a+""#, .regex("a+")),
+    (#""structured_outputs":{"grammar":"root ::= \"a\""}"#, .grammar(#"root ::= "a""#)),
+  ])
+  func `An output's constraint has one form, whichever field asks for it`(json: String, kind: OutputConstraint.Kind)
+    throws
+  {
+    #expect(try completion(json).sampling.constraint?.kind == kind)
+    #expect(try chat(json).sampling.constraint?.kind == kind)
+  }
+
+  @Test(arguments: [
+    #""structured_outputs":{"choice":["a"],"regex":"a"}"#,
+    #""guided_choice":["a"],"response_format":{"type":"json_object"}"#,
+    #""response_format":{"type":"json_schema"}"#,
+  ])
+  func `Two constraints, or none where one is named, are a 400`(json: String) {
+    #expect(throws: APIError.self) { try completion(json) }
+  }
+
+  @Test func `echo with max_tokens 0 wants the prompt only`() throws {
+    let request = try completion(#""echo":true,"max_tokens":0,"logprobs":2"#)
+    #expect(request.isEchoOnly && request.sampling.promptLogprobs == 2 && request.sampling.maxTokens == 1)
+  }
+
+  @Test func `A tool that must be called makes the grammar of its arguments`() throws {
+    let tools =
+      #""tools":[{"type":"function","function":{"name":"f","parameters":{"$defs":{"T":{}},"properties":{}}}}]"#
+    let named = try chat(tools + #","tool_choice":{"type":"function","function":{"name":"f"}}"#)
+    #expect(named.sampling.constraint?.kind == .jsonSchema(#"{"$defs":{"T":{}},"properties":{},"type":"object"}"#))
+    guard case .jsonSchema(let text)? = try chat(tools + #","tool_choice":"required""#).sampling.constraint?.kind else {
+      Issue.record("no schema")
+      return
+    }
+    #expect(text.contains(#""const":"f""#) && text.hasSuffix(#""$defs":{"T":{}}}"#))
+    #expect(try chat(tools).sampling.constraint == nil && chat(tools).tools?.choice == .auto)
+  }
+
+  @Test func `A call's arguments reach the template as a value`() throws {
+    let call = #"{"id":"1","type":"function","function":{"name":"f","arguments":"{\"a\":1}"}}"#
+    let request = try ChatCompletionRequest(
+      fields(#"{"messages":[{"role":"assistant","content":null,"tool_calls":[\#(call)]}]}"#))
+    #expect(request.messages[0]["tool_calls"]?.arrayValue?.first?["function"]?["arguments"] == ["a": 1])
   }
 
   @Test func `max_completion_tokens wins over max_tokens`() throws {

@@ -23,6 +23,44 @@ struct OperationTests {
     }
   }
 
+  @Test func `The OpenAPI document names every path, with every status that it answers`() async throws {
+    try await withWorker { worker in
+      let document = try await worker.get("/openapi.json").json
+      guard case .object(let paths)? = document["paths"] else {
+        Issue.record("no paths")
+        return
+      }
+      #expect(paths.members.count == 15)
+      for (pattern, item) in paths.members {
+        guard case .object(let operations) = item else {
+          Issue.record("\(item)")
+          return
+        }
+        let path = pattern.replacing("{name}", with: "none")
+        for (method, operation) in operations.members {
+          let answer = method == "get" ? try await worker.get(path) : try await worker.post(path, [:])
+          #expect(operation["responses"]?["\(answer.status)"] != nil, "\(pattern): \(answer.status)")
+          #expect(answer.status != 405)
+        }
+      }
+    }
+  }
+
+  @Test func `After a reset the prefix cache finds nothing of before`() async throws {
+    try await withWorker { worker in
+      let body: BodyValue = ["prompt": .string(String(repeating: "The sea. ", count: 20)), "max_tokens": 1]
+      _ = try await worker.complete(body)
+      _ = try await worker.complete(body)
+      let hits = worker.worker.statistics.prefixCacheHits
+      #expect(hits > 0)
+      #expect(try await worker.post("/reset_prefix_cache", [:]).status == 200)
+      _ = try await worker.complete(body)
+      #expect(worker.worker.statistics.prefixCacheHits == hits)
+      _ = try await worker.complete(body)
+      #expect(worker.worker.statistics.prefixCacheHits > hits)
+    }
+  }
+
   @Test func `Every served name is listed, and answers under its own`() async throws {
     try await withWorker(configure: { $0.servedNames = ["meta-llama/Llama-3.1-8B-Instruct", "tiny"] }) { worker in
       let models = try await worker.get("/v1/models").json["data"]?.arrayValue ?? []

@@ -54,7 +54,14 @@ package struct ClientBody: Sendable {
     guard handoff.decodersCanPrefill else { return .twoLegs }
     if asksForSeveralSequences { return .decoderAlone }
     let limits = ["max_tokens", "max_completion_tokens"].compactMap(text(of:)).filter { $0 != "null" }
-    return !limits.isEmpty && limits.allSatisfy { $0 == "1" } ? .prefillerAlone : .twoLegs
+    if !limits.isEmpty, limits.allSatisfy({ $0 == "1" || $0 == "0" }) { return .prefillerAlone }
+    return scoresPrompt ? .decoderAlone : .twoLegs
+  }
+
+  /// The prompt's own log-probabilities take its whole computation where the answer is made: KV does not tell them.
+  private var scoresPrompt: Bool {
+    if let count = text(of: "prompt_logprobs"), count != "null" { return true }
+    return asks(for: "echo") && ![nil, "null", "false"].contains(text(of: "logprobs"))
   }
 
   /// Engines hand over the KV of one sequence only: with two prompts vLLM decodes the second on the first one's KV.

@@ -3,25 +3,30 @@ package struct ChatCompletionRequest: Sendable, Equatable {
   package struct Template: Sendable, Equatable {
     package var addGenerationPrompt = true
     package var continueFinalMessage = false
+    /// Texts that some templates put before the conversation.
+    package var documents: [BodyValue]?
     package var variables = BodyValue.Fields()
   }
 
   /// At least one object with a string `role`; content parts are joined to one text already.
   package var messages: [BodyValue]
   package var template: Template
+  /// nil: none.
+  package var tools: ToolFields?
   package var echo: Bool
   package var sampling: SamplingFields
   package var options: RequestOptions
 
   package init(_ fields: BodyValue.Fields) throws(APIError) {
     var reader = FieldReader(fields)
-    var sampling = SamplingFields(&reader)
+    var sampling = try SamplingFields(&reader)
     sampling.maxTokens = reader.int("max_completion_tokens") ?? reader.int("max_tokens")
     echo = reader.bool("echo") ?? false
     let isLogprobsWanted = reader.bool("logprobs") ?? false
     let topLogprobs = reader.int("top_logprobs")
     options = try RequestOptions(&reader, addsSpecialTokens: false)
     template = Template(&reader)
+    tools = try ToolFields(&reader)
     let messages = try Self.messages(&reader)
     try reader.finish()
     if let topLogprobs {
@@ -33,8 +38,14 @@ package struct ChatCompletionRequest: Sendable, Equatable {
       }
     }
     sampling.logprobs = isLogprobsWanted ? topLogprobs ?? 0 : nil
-    if let choice = fields["tool_choice"], ![.null, "none", "auto"].contains(choice) {
-      throw UnsupportedFields.unsupported("tool_choice")
+    if sampling.promptLogprobs != nil, options.streaming != nil {
+      throw .badValue("`prompt_logprobs` are not available when `stream=True`.", param: "prompt_logprobs")
+    }
+    if let forced = try tools?.constraint() {
+      if let other = sampling.constraint {
+        throw .badValue("A tool that must be called leaves no room for \(other.field).", param: other.field)
+      }
+      sampling.constraint = forced
     }
     try UnsupportedFields.refuse(UnsupportedFields.ofChat, in: fields)
     self.messages = messages
@@ -44,7 +55,6 @@ package struct ChatCompletionRequest: Sendable, Equatable {
         "Cannot set both `continue_final_message` and `add_generation_prompt` to True.", param: "continue_final_message"
       )
     }
-    if echo { throw UnsupportedFields.unsupported("echo") }
   }
 
   static func messages(_ reader: inout FieldReader) throws(APIError) -> [BodyValue] {
@@ -63,11 +73,25 @@ package struct ChatCompletionRequest: Sendable, Equatable {
         continue
       }
       message["content"] = try content(message["content"], at: index, &reader)
+      if let calls = message["tool_calls"]?.arrayValue {
+        message["tool_calls"] = .array(calls.map(withParsedArguments))
+      }
       messages.append(.object(message))
     }
     try reader.finish()
     if messages.isEmpty { throw .badValue("messages must have at least one message.", param: "messages") }
     return messages
+  }
+
+  /// Templates print a call's arguments as JSON themselves, and clients send them as JSON text: as vLLM, the template gets
+  /// the value.
+  private static func withParsedArguments(_ call: BodyValue) -> BodyValue {
+    guard case .object(var fields) = call, case .object(var function)? = fields["function"],
+      let text = function["arguments"]?.stringValue, let value = try? BodyParser.parse(Array(text.utf8))
+    else { return call }
+    function["arguments"] = value
+    fields["function"] = .object(function)
+    return .object(fields)
   }
 
   /// A string, null, or a list of `{"type":"text","text":…}` parts, which are joined by newlines as vLLM does for
@@ -105,5 +129,6 @@ extension ChatCompletionRequest.Template {
     continueFinalMessage = reader.bool("continue_final_message") ?? false
     addGenerationPrompt = reader.bool("add_generation_prompt") ?? true
     variables = reader.dictionary("chat_template_kwargs") ?? variables
+    documents = reader.list("documents")
   }
 }

@@ -8,6 +8,8 @@ package struct CompletionRequest: Sendable, Equatable {
   /// At least one; each is answered `sampling.n` times.
   package var prompts: [Prompt]
   package var echo: Bool
+  /// `max_tokens` of 0 beside `echo`: the answer is the prompt.
+  package var isEchoOnly = false
   /// `xpyd_output_tokens`, a router's word for a request that began at another worker: so many of the prompt's last
   /// token ids are output, and the answer goes on after them.
   package var earlierOutput: Int
@@ -20,7 +22,7 @@ package struct CompletionRequest: Sendable, Equatable {
 
   package init(_ fields: BodyValue.Fields) throws(APIError) {
     var reader = FieldReader(fields)
-    var sampling = SamplingFields(&reader)
+    var sampling = try SamplingFields(&reader)
     sampling.maxTokens = reader.int("max_tokens")
     defaultMaxTokens = fields["max_tokens"] == nil ? 16 : nil
     sampling.logprobs = reader.int("logprobs")
@@ -40,8 +42,15 @@ package struct CompletionRequest: Sendable, Equatable {
         "prompt has \(prompts.count) entries, at most \(Self.maximumPrompts) are served.", param: "prompt")
     }
     try UnsupportedFields.refuse(UnsupportedFields.ofCompletions, in: fields)
-    // It takes the log-probabilities of the prompt, which the engine does not compute.
-    if echo, sampling.logprobs != nil { throw UnsupportedFields.unsupported("echo") }
+    // As vLLM: nothing but the prompt's own log-probabilities may be wanted.
+    if echo, sampling.maxTokens == 0 {
+      isEchoOnly = true
+      sampling.maxTokens = 1
+    }
+    if sampling.promptLogprobs != nil, options.streaming != nil {
+      throw .badValue("`prompt_logprobs` are not available when `stream=True`.", param: "prompt_logprobs")
+    }
+    if echo, let logprobs = sampling.logprobs { sampling.promptLogprobs = sampling.promptLogprobs ?? logprobs }
     self.prompts = prompts
     self.sampling = sampling
     try checkEarlierOutput()

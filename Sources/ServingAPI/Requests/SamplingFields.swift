@@ -21,6 +21,11 @@ package struct SamplingFields: Sendable, Equatable {
   package var maxTokens: Int?
   /// Alternatives per output token; nil: no log-probabilities.
   package var logprobs: Int?
+  /// Alternatives per token of the prompt; nil: no log-probabilities of it.
+  package var promptLogprobs: Int?
+  package var badWords: [String] = []
+  /// What the output must be.
+  package var constraint: OutputConstraint?
   package var skipSpecialTokens = true
   package var n = 1
 
@@ -29,8 +34,10 @@ package struct SamplingFields: Sendable, Equatable {
   /// Every token's text is held against every stop string. vLLM has no bound, OpenAI's is 4.
   package static let maximumStops = 128
   package static let maximumStopBytes = 16_384
+  /// Each is held against the end of the output at every token.
+  package static let maximumBadWords = 1024
 
-  init(_ reader: inout FieldReader) {
+  init(_ reader: inout FieldReader) throws(APIError) {
     temperature = reader.double("temperature") ?? 1
     topP = reader.double("top_p") ?? 1
     topK = reader.int("top_k") ?? 0
@@ -49,6 +56,9 @@ package struct SamplingFields: Sendable, Equatable {
     minTokens = reader.int("min_tokens") ?? 0
     skipSpecialTokens = reader.bool("skip_special_tokens") ?? true
     n = reader.int("n") ?? 1
+    promptLogprobs = reader.int("prompt_logprobs")
+    badWords = reader.list("bad_words").flatMap { reader.strings($0, "bad_words") } ?? []
+    constraint = try OutputConstraint(&reader)
   }
 
   private static func stop(_ reader: inout FieldReader) -> [String] {
@@ -90,10 +100,10 @@ package struct SamplingFields: Sendable, Equatable {
       try Self.check((-2...2).contains(penalty), "\(name) must be in [-2, 2], got", name, penalty)
     }
     try validateStop()
-    if let logprobs, logprobs > Self.maximumLogprobs {
+    try validateLogprobs()
+    if badWords.contains(where: { $0.allSatisfy(\.isWhitespace) }) || badWords.count > Self.maximumBadWords {
       throw .badValue(
-        "Requested sample logprobs of \(logprobs), which is greater than max allowed: \(Self.maximumLogprobs)",
-        param: "logprobs", value: "\(logprobs)")
+        "bad_words must be at most \(Self.maximumBadWords) words, none of them empty.", param: "bad_words")
     }
     try validateTokenIDs(vocabularySize: vocabularySize)
   }
@@ -116,6 +126,15 @@ package struct SamplingFields: Sendable, Equatable {
       throw .badValue(
         "min_tokens must be less than or equal to max_tokens=\(maxTokens), got \(minTokens).", param: "min_tokens",
         value: "\(minTokens)")
+    }
+  }
+
+  private func validateLogprobs() throws(APIError) {
+    for (name, kind, count) in [("logprobs", "sample", logprobs), ("prompt_logprobs", "prompt", promptLogprobs)] {
+      guard let count, !(0...Self.maximumLogprobs).contains(count) else { continue }
+      throw .badValue(
+        "Requested \(kind) logprobs of \(count), which is greater than max allowed: \(Self.maximumLogprobs)",
+        param: name, value: "\(count)")
     }
   }
 

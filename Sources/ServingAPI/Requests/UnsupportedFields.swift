@@ -3,22 +3,22 @@
 enum UnsupportedFields {
   /// Asks for nothing: absent, null, false, 0, "", [] or {}.
   private static let common = [
-    "use_beam_search", "watermarking", "logprob_token_ids", "bad_words", "structured_outputs", "priority",
+    "use_beam_search", "watermarking", "logprob_token_ids", "priority",
     "return_weight_versions", "routed_experts_prompt_start", "return_token_offsets",
     "ec_transfer_params", "vllm_xargs", "repetition_detection", "thinking_token_budget",
-    "guided_json", "guided_regex", "guided_choice", "guided_grammar",
+    "logits_processors",
   ]
   static let ofCompletions = common + ["suffix", "prompt_embeds"]
   static let ofChat =
     common + [
-      "tools", "reasoning_effort", "documents", "media_io_kwargs", "mm_processor_kwargs", "return_prompt_text", "audio",
-      "modalities", "functions", "chat_template",
+      "reasoning_effort", "media_io_kwargs", "mm_processor_kwargs", "return_prompt_text", "audio",
+      "functions", "chat_template",
     ]
 
   /// Fields whose default is not empty, with that default.
   private static let defaults: [(key: String, value: BodyValue)] = [
     ("length_penalty", 1), ("spaces_between_special_tokens", true), ("stream_interval", 1), ("best_of", 1),
-    ("mm_payload", "tensors"),
+    ("mm_payload", "tensors"), ("modalities", ["text"]),
   ]
 
   static func refuse(_ names: [String], in fields: BodyValue.Fields) throws(APIError) {
@@ -29,11 +29,6 @@ enum UnsupportedFields {
     for (name, standard) in defaults {
       guard let value = fields[name], value != .null, value != standard, value != .number(1) else { continue }
       throw unsupported(name)
-    }
-    // 0 asks for it too: for the prompt's own tokens without alternatives.
-    if let count = fields["prompt_logprobs"], count != .null { throw unsupported("prompt_logprobs") }
-    if let format = fields["response_format"], format != .null, format["type"] != "text" {
-      throw unsupported("response_format")
     }
   }
 

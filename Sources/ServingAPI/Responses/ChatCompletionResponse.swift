@@ -7,6 +7,7 @@ package enum ChatCompletionResponse {
     package var end: ChoiceEnd?
     /// Only if the request asked for ids.
     package var tokenIDs: [Int32]?
+    package var toolCalls: [ToolCallDelta] = []
 
     package init(index: Int, text: String, logprobs: [TextLogprob]?, end: ChoiceEnd?) {
       self.index = index
@@ -17,14 +18,15 @@ package enum ChatCompletionResponse {
   }
 
   package static func body(
-    _ head: ResponseHead, choices: [Choice], usage: Usage, promptTokenIDs: [Int32]?, handoff: BodyValue
+    _ head: ResponseHead, choices: [Choice], usage: Usage, promptTokenIDs: [Int32]?,
+    promptLogprobs: PromptLogprobs?, handoff: BodyValue
   ) -> BodyValue {
     var fields = head.fields(object: "chat.completion")
     fields.append("choices", .array(choices.map { choice($0) }))
     fields.append("service_tier", .null)
     fields.append("system_fingerprint", .string(head.systemFingerprint))
     fields.append("usage", usage.json)
-    fields.append("prompt_logprobs", .null)
+    fields.append("prompt_logprobs", promptLogprobs?.json ?? .null)
     fields.append("prompt_token_ids", BodyValue(promptTokenIDs))
     fields.append("prompt_text", .null)
     fields.append("kv_transfer_params", handoff)
@@ -36,16 +38,35 @@ package enum ChatCompletionResponse {
   private static func choice(_ choice: Choice) -> BodyValue {
     [
       "index": BodyValue(choice.index),
-      "message": [
-        "role": "assistant", "content": .string(choice.text), "refusal": nil, "annotations": nil, "audio": nil,
-        "function_call": nil, "reasoning": nil,
-      ],
+      "message": message(choice),
       "logprobs": logprobs(choice.logprobs),
       "finish_reason": BodyValue(choice.end?.reason.rawValue),
       "stop_reason": choice.end?.stopReason ?? .null,
       "token_ids": BodyValue(choice.tokenIDs),
       "routed_experts": nil,
     ]
+  }
+
+  private static func message(_ choice: Choice) -> BodyValue {
+    var fields = BodyValue.Fields()
+    fields.append("role", "assistant")
+    fields.append("content", choice.text.isEmpty && !choice.toolCalls.isEmpty ? .null : .string(choice.text))
+    for key in ["refusal", "annotations", "audio", "function_call"] { fields.append(key, .null) }
+    if !choice.toolCalls.isEmpty {
+      fields.append("tool_calls", .array(ToolCallDelta.whole(choice.toolCalls).map { $0.json(withIndex: false) }))
+    }
+    fields.append("reasoning", .null)
+    return .object(fields)
+  }
+
+  /// What a chunk adds. One that only ends a call has nothing.
+  private static func delta(_ choice: Choice) -> BodyValue {
+    var fields = BodyValue.Fields()
+    if !choice.text.isEmpty || choice.toolCalls.isEmpty { fields.append("content", .string(choice.text)) }
+    if !choice.toolCalls.isEmpty {
+      fields.append("tool_calls", .array(choice.toolCalls.map { $0.json(withIndex: true) }))
+    }
+    return .object(fields)
   }
 
   /// The first chunk of a choice: who speaks, and nothing yet.
@@ -71,7 +92,7 @@ package enum ChatCompletionResponse {
   package static func chunk(_ head: ResponseHead, _ choice: Choice, usage: Usage?, isLast: Bool) -> BodyValue {
     var inner = BodyValue.Fields()
     inner.append("index", BodyValue(choice.index))
-    inner.append("delta", ["content": .string(choice.text)])
+    inner.append("delta", delta(choice))
     inner.append("logprobs", logprobs(choice.logprobs))
     inner.append("finish_reason", BodyValue(choice.end?.reason.rawValue))
     if let end = choice.end { inner.append("stop_reason", end.stopReason) }

@@ -8,6 +8,7 @@ package enum CompletionResponse {
     /// Only if the request asked for ids.
     package var tokenIDs: [Int32]?
     package var promptTokenIDs: [Int32]?
+    package var promptLogprobs: PromptLogprobs?
 
     package init(index: Int, text: String, logprobs: [TextLogprob]?, end: ChoiceEnd?) {
       self.index = index
@@ -37,7 +38,7 @@ package enum CompletionResponse {
         choices.map { choice in
           var fields = choice.begin
           fields.append("token_ids", BodyValue(choice.tokenIDs))
-          fields.append("prompt_logprobs", .null)
+          fields.append("prompt_logprobs", choice.promptLogprobs?.json ?? .null)
           fields.append("prompt_token_ids", BodyValue(choice.promptTokenIDs))
           fields.append("routed_experts", .null)
           return .object(fields)
@@ -78,7 +79,7 @@ package enum CompletionResponse {
       "text_offset": .array(tokens.map { BodyValue($0.textOffset) }),
       "token_logprobs": .array(tokens.map(\.chosen.value)),
       "tokens": .array(tokens.map { .string($0.chosen.token) }),
-      "top_logprobs": .array(tokens.map { top($0) }),
+      "top_logprobs": .array(tokens.map { $0.chosen.logprob == nil ? .null : top($0) }),
     ]
   }
 

@@ -26,7 +26,11 @@ package struct ResponseHead: Sendable {
 
 /// Why a choice ended; `stopReason` is the stop string or the stop token's id.
 package struct ChoiceEnd: Sendable, Equatable {
-  package enum Reason: String, Sendable { case stop, length, abort, error }
+  package enum Reason: String, Sendable {
+    case stop, length, abort, error
+    /// The output is calls of tools, and nothing cut it short.
+    case toolCalls = "tool_calls"
+  }
 
   package var reason: Reason
   package var stopReason: BodyValue
@@ -42,16 +46,17 @@ package struct TextLogprob: Sendable, Equatable {
   package struct Candidate: Sendable, Equatable {
     package var token: String
     package var bytes: [UInt8]
-    package var logprob: Float
+    /// nil: a prompt's first token, which nothing stands before.
+    package var logprob: Float?
 
-    package init(token: String, bytes: [UInt8], logprob: Float) {
+    package init(token: String, bytes: [UInt8], logprob: Float?) {
       self.token = token
       self.bytes = bytes
       self.logprob = logprob
     }
 
     /// −∞ is no JSON: vLLM writes −9999.
-    var value: BodyValue { .number(Double(max(logprob, -9999))) }
+    var value: BodyValue { logprob.map { .number(Double(max($0, -9999))) } ?? .null }
   }
 
   package var chosen: Candidate
