@@ -21,7 +21,10 @@ struct HealthProbe: Sendable {
     try Task.checkCancellation()
     var request = URLRequest(url: URL(string: "http://\(host):\(port)/health")!)
     request.timeoutInterval = 2
-    guard let (_, response) = try? await URLSession.shared.data(for: request) else { return false }
-    return (response as? HTTPURLResponse)?.statusCode == 200
+    // A task of its own, which nobody cancels: URLSession traps where a request is cancelled as it ends.
+    return await Task { [request] in
+      guard let (_, response) = try? await URLSession.shared.data(for: request) else { return false }
+      return (response as? HTTPURLResponse)?.statusCode == 200
+    }.value
   }
 }
