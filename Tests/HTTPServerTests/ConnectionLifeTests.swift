@@ -82,8 +82,8 @@ private let lastRequest = "GET /a HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r
     try await withServer(streamer) { server in
       for isWhole in [true, false] {
         let client = try await RawClient.connect(server.port)
-        client.send(request)
         let count = streamer.writers.entries.count + 1
+        client.send(request)
         await streamer.writers.wait(for: count)
         let writer = streamer.writers.entries[count - 1]
         let ends = Log<HTTPResponseWriter.Summary>()
