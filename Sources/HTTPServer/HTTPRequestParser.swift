@@ -65,9 +65,9 @@ package struct HTTPRequestParser {
     _ inbox: inout ByteBuffer, _ scanner: HTTPHeadScanner, now: NIODeadline
   ) throws(HTTPProtocolError) -> Event? {
     if received == nil {
-      // RFC 9112 §2.2: an empty line before a request is forgiven.
-      if inbox.readableBytesView.starts(with: [0x0D, 0x0A]) { inbox.moveReaderIndex(forwardBy: 2) }
-      guard inbox.readableBytes > 0 else { return nil }
+      // RFC 9112 §2.2: empty lines before a request are forgiven, also when one is only half there yet.
+      while inbox.readableBytesView.starts(with: [0x0D, 0x0A]) { inbox.moveReaderIndex(forwardBy: 2) }
+      guard inbox.readableBytes > 1 || inbox.readableBytesView.first ?? 0x0D != 0x0D else { return nil }
       received = now
     }
     var scanner = scanner

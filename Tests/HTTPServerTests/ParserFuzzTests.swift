@@ -39,7 +39,7 @@ private func read(_ pieces: [ArraySlice<UInt8>], limits: HTTPLimits) -> [Reading
     "POST /a?b HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n3;x\r\nxyz\r\n0\r\nT: t\r\n\r\n"
       + "GET /s HTTP/1.1\r\nHost: h\r\n\r\n",
     "POST /a HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\nConnection: close\r\n\r\nxyzGET /s HTTP/1.1\r\nHost: h\r\n\r\n",
-    "GET http://h/a HTTP/1.1\r\nHost: h\r\nX: y\r\n\r\nPOST /b HTTP/1.0\r\nContent-Length: 1\r\n\r\nz",
+    "\r\n\r\nGET http://h/a HTTP/1.1\r\nHost: h\r\nX: y\r\n\r\n\r\nPOST /b HTTP/1.0\r\nContent-Length: 1\r\n\r\nz",
   ]
   /// What mutations are made of: the bytes that framing hangs on, and any.
   private static let telling = Array("\r\n\t :;,0123af-+xX\0".utf8)
