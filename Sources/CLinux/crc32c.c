@@ -1,6 +1,6 @@
 #include "CLinux.h"
+#include "crc32c.h"
 #include <pthread.h>
-#include <string.h>
 
 // The polynomial 0x1EDC6F41, bits reversed: bit 31 is x^0.
 #define POLYNOMIAL 0x82F63B78u
@@ -24,11 +24,7 @@ uint32_t xs_crc32c_by_table(uint32_t crc, const void *bytes, size_t length) {
   return ~crc;
 }
 
-#if defined(__x86_64__)
-#include <nmmintrin.h>
-
-/// a · b modulo the polynomial.
-static uint32_t multiply(uint32_t a, uint32_t b) {
+uint32_t xs_crc32c_multiply(uint32_t a, uint32_t b) {
   uint32_t product = 0;
   for (uint32_t bit = 1u << 31; bit; bit >>= 1) {
     if (a & bit) product ^= b;
@@ -37,25 +33,21 @@ static uint32_t multiply(uint32_t a, uint32_t b) {
   return product;
 }
 
-/// x^(8 · bytes) modulo the polynomial: what moves a CRC past that many bytes.
-static uint32_t shift_by(size_t bytes) {
+uint32_t xs_crc32c_shift(size_t bytes) {
   uint32_t result = 1u << 31, square = 1u << 23;
   for (; bytes; bytes >>= 1) {
-    if (bytes & 1) result = multiply(square, result);
-    square = multiply(square, square);
+    if (bytes & 1) result = xs_crc32c_multiply(square, result);
+    square = xs_crc32c_multiply(square, square);
   }
   return result;
 }
 
-static uint64_t load(const uint8_t *bytes) {
-  uint64_t word;
-  memcpy(&word, bytes, sizeof word);
-  return word;
-}
+#if defined(__x86_64__)
+#include <nmmintrin.h>
 
 __attribute__((target("sse4.2"))) static uint32_t one_lane(uint32_t crc, const uint8_t *bytes, size_t length) {
   uint64_t state = crc;
-  for (; length >= 8; length -= 8, bytes += 8) state = _mm_crc32_u64(state, load(bytes));
+  for (; length >= 8; length -= 8, bytes += 8) state = _mm_crc32_u64(state, xs_load64(bytes));
   for (; length; length--, bytes++) state = _mm_crc32_u8((uint32_t)state, *bytes);
   return (uint32_t)state;
 }
@@ -65,12 +57,12 @@ __attribute__((target("sse4.2"))) static uint32_t three_lanes(uint32_t crc, cons
   size_t stripe = length / 24 * 8;
   uint64_t a = crc, b = 0, c = 0;
   for (size_t i = 0; i < stripe; i += 8) {
-    a = _mm_crc32_u64(a, load(bytes + i));
-    b = _mm_crc32_u64(b, load(bytes + stripe + i));
-    c = _mm_crc32_u64(c, load(bytes + 2 * stripe + i));
+    a = _mm_crc32_u64(a, xs_load64(bytes + i));
+    b = _mm_crc32_u64(b, xs_load64(bytes + stripe + i));
+    c = _mm_crc32_u64(c, xs_load64(bytes + 2 * stripe + i));
   }
-  uint32_t shift = shift_by(stripe);
-  uint32_t joined = multiply(shift, multiply(shift, (uint32_t)a) ^ (uint32_t)b) ^ (uint32_t)c;
+  uint32_t shift = xs_crc32c_shift(stripe);
+  uint32_t joined = xs_crc32c_multiply(shift, xs_crc32c_multiply(shift, (uint32_t)a) ^ (uint32_t)b) ^ (uint32_t)c;
   return one_lane(joined, bytes + 3 * stripe, length - 3 * stripe);
 }
 

@@ -8,6 +8,14 @@ package struct TransferConfiguration: Sendable {
     case tcp
   }
 
+  /// Which pulls compare a CRC32C of every block at both ends.
+  package enum Checksums: String, Sendable, CaseIterable {
+    case never
+    /// Those over TCP; shared memory has no wire.
+    case wire
+    case always
+  }
+
   package struct Timeouts: Sendable {
     package var connect: Duration = .seconds(2)
     package var handshake: Duration = .seconds(5)
@@ -26,8 +34,8 @@ package struct TransferConfiguration: Sendable {
   /// Proved by both sides before any KV moves, and never sent. Required to listen beyond loopback.
   package var secret: String?
   package var transports = Transports.auto
-  /// As decoder: ask for the CRC32C of every block that TCP carries. Shared memory has no wire to check.
-  package var checksum = true
+  /// As decoder.
+  package var checksums = Checksums.wire
   /// Pulls that move at the same time; others wait in the order of their arrival.
   package var pullThreads = 4
   /// Connections served at the same time; each has a thread.

@@ -210,6 +210,9 @@ struct TransferOptions: ParsableArguments {
   @Option(help: "auto (shared memory on one host, else tcp), shm or tcp.")
   var kvTransport = TransferConfiguration.Transports.auto
 
+  @Option(help: "Which transfers compare checksums at both ends: never, wire (those over tcp) or always.")
+  var kvChecksums = TransferConfiguration.Checksums.wire
+
   @Option(help: "Address of the transfer server (default: $VLLM_NIXL_SIDE_CHANNEL_HOST, else 127.0.0.1).")
   var sideChannelHost: String?
 
@@ -230,6 +233,7 @@ struct TransferOptions: ParsableArguments {
     let environment = ProcessInfo.processInfo.environment
     configuration.engine.lease = .seconds(kvLease)
     configuration.transfer.transports = kvTransport
+    configuration.transfer.checksums = kvChecksums
     configuration.transfer.listenHost =
       sideChannelHost ?? environment["VLLM_NIXL_SIDE_CHANNEL_HOST"] ?? configuration.transfer.listenHost
     if let text = environment["VLLM_NIXL_SIDE_CHANNEL_PORT"], sideChannelPort == nil {
@@ -244,6 +248,7 @@ struct TransferOptions: ParsableArguments {
 }
 
 extension TransferConfiguration.Transports: ExpressibleByArgument {}
+extension TransferConfiguration.Checksums: ExpressibleByArgument {}
 
 /// `0,2,4-7`
 struct CPUList: ExpressibleByArgument {

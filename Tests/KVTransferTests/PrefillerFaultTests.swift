@@ -216,7 +216,7 @@ struct PrefillerFault: Sendable, CustomTestStringConvertible {
   }
 
   @Test func `A peer without the memory it promises is pulled from over TCP`() async throws {
-    for file in BadPool.allCases {
+    for file in BadPool.bad {
       let scripted = try ScriptedPrefiller { prefiller, channel in
         _ = try Handshake.welcome(
           channel, as: prefiller.identity, incarnation: "test-\(prefiller.port)", secret: nil, timeout: .seconds(5))
@@ -237,13 +237,49 @@ struct PrefillerFault: Sendable, CustomTestStringConvertible {
   }
 }
 
-/// Memory files that must not be mapped.
-private enum BadPool: CaseIterable {
-  case none, unsealed, tooSmall, absurdlyLarge, foreign
+/// Checksums over shared memory: asked for with `always`.
+@Suite(.timeLimit(.minutes(5))) struct SharedMemoryChecksumTests {
+  @Test(arguments: [false, true]) func `A copy that differs from what the prefiller reads is an error`(
+    differs: Bool
+  ) async throws {
+    let scripted = try ScriptedPrefiller { prefiller, channel in
+      _ = try Handshake.welcome(
+        channel, as: prefiller.identity, incarnation: "test-\(prefiller.port)", secret: nil, timeout: .seconds(5))
+      try BadPool.serveUnix(.good, prefiller) { name in
+        try channel.send(Frame(.ready, body: ReadyBody(unixName: name).encoded), testPatience)
+      } _: { unix in
+        let claim = try unix.receive(testPatience, for: "CLAIM")
+        #expect(try ClaimBody(decoding: claim.body).wantsChecksums)
+        let claimed = ClaimedBody(tokens: 8, blocks: [3, 4])
+        try unix.send(Frame(.claimed, request: 1, generation: 1, body: claimed.encoded), testPatience)
+        let zeros = [UInt8](repeating: 0, count: testLayout.bytesPerBlock)
+        let right = xs_crc32c(0, zeros, zeros.count)
+        let data = DataBody(first: 0, count: 2, checksums: [right, differs ? right + 1 : right])
+        try unix.send(Frame(.data, request: 1, generation: 1, body: data.encoded), testPatience)
+        _ = try unix.receive(testPatience, for: "DONE")
+        try unix.send(Frame(.released, request: 1, generation: 1), testPatience)
+      }
+    }
+    defer { scripted.close() }
+    let decoder = try TestWorker(engineID: "decoder") { configuration, _ in configuration.checksums = .always }
+    defer { decoder.transport.close() }
+    let outcome = await label {
+      _ = try await decoder.transport.pull(scripted.handoff(tokens: 8), into: blockIDs([0, 1]))
+    }
+    #expect(outcome == (differs ? "corrupt" : nil))
+  }
+}
 
-  /// Listens on an abstract socket, tells its name, and hands this file to the first who comes.
+/// Memory files that must not be mapped, and one that may.
+private enum BadPool: CaseIterable {
+  case none, unsealed, tooSmall, absurdlyLarge, foreign, good
+
+  static let bad = allCases.filter { $0 != .good }
+
+  /// Listens on an abstract socket, tells its name, hands this file to the first who comes, and goes on with it.
   static func serveUnix(
-    _ file: BadPool, _ prefiller: ScriptedPrefiller, _ tell: (String) throws -> Void
+    _ file: BadPool, _ prefiller: ScriptedPrefiller, _ tell: (String) throws -> Void,
+    _ goOn: (FrameChannel) throws -> Void = { _ in }
   ) throws {
     let name = "xpyd-kv-test-\(prefiller.port)"
     let listener = Socket.listen(on: .abstract(name))
@@ -263,5 +299,6 @@ private enum BadPool: CaseIterable {
     ftruncate(memory, file == .tooSmall ? 15 * testLayout.bytesPerBlock : 16 * testLayout.bytesPerBlock)
     if file != .unsealed { _ = xs_seal_size(memory) }
     try channel.send(ready, descriptor: memory, testPatience)
+    try goOn(channel)
   }
 }

@@ -87,6 +87,7 @@ let testPatience = Patience(stall: .seconds(5), whole: .seconds(30))
 /// A decoder that goes through the protocol step by step, and may stop at any.
 struct ScriptedDecoder {
   let channel: FrameChannel
+  private let wantsChecksums: Bool
 
   /// Connects and shakes hands.
   init(to prefiller: TestWorker, over transport: String, from decoder: KVIdentity? = nil) throws {
@@ -100,6 +101,7 @@ struct ScriptedDecoder {
         as: DecoderCredentials(identity: identity, secret: nil, timeout: .seconds(5)),
         host: Handshake.host ?? "", receivesPool: receivesPool)
     }
+    wantsChecksums = transport == "tcp"
     let greeting = try greet(tcp, false)
     guard transport == "shm" else {
       channel = tcp
@@ -112,7 +114,7 @@ struct ScriptedDecoder {
 
   /// - Returns: What the prefiller answers.
   func claim(_ handoff: KVHandoff, request: UInt64 = 1) throws -> Frame {
-    let body = ClaimBody(id: handoff.id.bytes!, wantsChecksums: true).encoded
+    let body = ClaimBody(id: handoff.id.bytes!, wantsChecksums: wantsChecksums).encoded
     try channel.send(Frame(.claim, request: request, body: body), testPatience)
     return try channel.receive(testPatience, for: "CLAIMED")
   }

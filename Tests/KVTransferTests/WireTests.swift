@@ -21,6 +21,26 @@ import Testing
     #expect(whole == xs_crc32c(xs_crc32c(0, bytes, head), Array(bytes[head...]), count - head))
   }
 
+  @Test(arguments: [0, 1, 63, 64, 255, 256, 4096, 16_384, 65_536, 262_144, 368_640, 100_003])
+  func `A copy past the caches is memcpy, and its checksum that of the bytes`(count: Int) {
+    var dice = SplitMix64(seed: UInt64(count))
+    let bytes = (0..<count + 64).map { _ in UInt8.random(in: 0...255, using: &dice) }
+    for (from, to) in [(0, 0), (3, 0), (0, 5), (7, 33)] {
+      let source = Array(bytes[from..<from + count])
+      var (plain, checked) = ([UInt8](repeating: 9, count: count + 64), [UInt8](repeating: 9, count: count + 64))
+      var checksum: UInt32 = 0
+      bytes.withUnsafeBytes { bytes in
+        plain.withUnsafeMutableBytes { xs_copy_streaming($0.baseAddress! + to, bytes.baseAddress! + from, count) }
+        checked.withUnsafeMutableBytes {
+          checksum = xs_copy_streaming_crc32c(77, $0.baseAddress! + to, bytes.baseAddress! + from, count)
+        }
+      }
+      let expected = [UInt8](repeating: 9, count: to) + source + [UInt8](repeating: 9, count: 64 - to)
+      #expect(plain == expected && checked == expected)
+      #expect(checksum == xs_crc32c_by_table(77, source, count))
+    }
+  }
+
   @Test func `Bodies come back as they were sent`() throws {
     let hello = HelloBody(versions: 1...3, nonce: Array(0..<32), engineID: "é", host: "")
     #expect(try HelloBody(decoding: hello.encoded) == hello)

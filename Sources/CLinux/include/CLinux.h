@@ -41,6 +41,13 @@ uint32_t xs_crc32c(uint32_t crc, const void *bytes, size_t length);
 /// The same by table, on any CPU.
 uint32_t xs_crc32c_by_table(uint32_t crc, const void *bytes, size_t length);
 
+/// Copies past the caches, for more bytes than they would keep; what was copied is seen by whoever is told afterwards.
+/// The two do not overlap.
+void xs_copy_streaming(void *to, const void *from, size_t length);
+
+/// As `xs_copy_streaming`, and returns the `xs_crc32c` of the bytes that it read, which it reads once.
+uint32_t xs_copy_streaming_crc32c(uint32_t crc, void *to, const void *from, size_t length);
+
 /// The next connection of a listener, non-blocking and close-on-exec: `accept4`.
 int xs_accept(int listener);
 

@@ -7,11 +7,13 @@ final class PeerConnection: @unchecked Sendable {
   let channel: FrameChannel
   /// On a Unix socket.
   let memory: PeerMemory?
+  private let wantsChecksums: Bool
   private var lastRequest: UInt64 = 0
 
-  init(_ channel: FrameChannel, memory: PeerMemory?) {
+  init(_ channel: FrameChannel, memory: PeerMemory?, checksums: TransferConfiguration.Checksums) {
     self.channel = channel
     self.memory = memory
+    wantsChecksums = checksums == .always || (checksums == .wire && memory == nil)
   }
 
   var transport: String { memory == nil ? "tcp" : "shm" }
@@ -20,7 +22,6 @@ final class PeerConnection: @unchecked Sendable {
   struct Destination: Sendable {
     var memory: KVMemory
     var blocks: [KVBlockID]
-    var wantsChecksums: Bool
   }
 
   /// A claim that the prefiller granted.
@@ -33,7 +34,7 @@ final class PeerConnection: @unchecked Sendable {
 
   /// CLAIM → CLAIMED, checked against what the handoff promises.
   func claim(
-    _ handoff: KVHandoff, layout: KVLayout, wantsChecksums: Bool, _ patience: Patience
+    _ handoff: KVHandoff, layout: KVLayout, _ patience: Patience
   ) throws(KVTransferError) -> Claim {
     let peer = channel.socket.peer
     guard let id = handoff.id.bytes else { throw .unknownHandoff(handoff.id, peer: peer) }
@@ -64,11 +65,18 @@ final class PeerConnection: @unchecked Sendable {
     _ claim: Claim, into destination: Destination, _ cancellation: PullCancellation, _ patience: Patience
   ) throws(KVTransferError) {
     guard let memory else { return try receiveBlocks(claim, into: destination, patience) }
+    let copy = BlockCopy(totalBytes: claim.blocks.count * destination.memory.layout.bytesPerBlock)
+    var checksums: [UInt32] = []
     for (source, target) in zip(claim.blocks, destination.blocks) {
       guard let bytes = memory.bytes(of: source) else { throw channel.violation("block \(source) outside its pool") }
       try cancellation.check()
-      destination.memory.bytes(of: target).copyMemory(from: bytes)
+      if wantsChecksums {
+        checksums.append(copy.copyWithChecksum(bytes, to: destination.memory.bytes(of: target)))
+      } else {
+        copy.copy(bytes, to: destination.memory.bytes(of: target))
+      }
     }
+    if wantsChecksums { try compare(checksums, claim, patience) }
   }
 
   /// DONE → RELEASED: the blocks were held until now, and are the prefiller's again.
@@ -98,23 +106,47 @@ final class PeerConnection: @unchecked Sendable {
   ) throws(KVTransferError) {
     var next = 0
     while next < claim.blocks.count {
-      let frame = try receive(patience, for: "DATA")
-      guard frame.kind == .data, frame.generation == claim.generation else {
-        throw channel.violation("\(frame.kind) in place of DATA")
-      }
-      let data = try channel.decode { () throws(WireError) in try DataBody(decoding: frame.body) }
-      let count = Int(data.count)
-      guard Int(data.first) == next, count > 0, count <= claim.blocks.count - next,
-        data.checksums.count == (destination.wantsChecksums ? count : 0)
-      else { throw channel.violation("blocks \(data.first) + \(count) in place of \(next) of \(claim.blocks.count)") }
-      let parts = destination.blocks[next..<next + count].map { destination.memory.bytes(of: $0) }
+      let data = try receiveData(claim, from: next, patience)
+      let parts = destination.blocks[next..<next + Int(data.count)].map { destination.memory.bytes(of: $0) }
       try channel.socket.receive(into: parts, patience, for: "a block's bytes")
-      for (index, checksum) in data.checksums.enumerated() {
-        guard xs_crc32c(0, parts[index].baseAddress, parts[index].count) == checksum else {
-          throw .corrupt(block: next + index, peer: channel.socket.peer)
-        }
+      if wantsChecksums {
+        try require(data.checksums, equal: parts.map { xs_crc32c(0, $0.baseAddress, $0.count) }[...], from: next)
       }
-      next += count
+      next += parts.count
     }
+  }
+
+  /// The prefiller read its blocks while this side copied them.
+  private func compare(_ checksums: [UInt32], _ claim: Claim, _ patience: Patience) throws(KVTransferError) {
+    var next = 0
+    while next < claim.blocks.count {
+      let data = try receiveData(claim, from: next, patience)
+      try require(data.checksums, equal: checksums[next..<next + Int(data.count)], from: next)
+      next += Int(data.count)
+    }
+  }
+
+  private func require(
+    _ theirs: [UInt32], equal ours: ArraySlice<UInt32>, from first: Int
+  ) throws(KVTransferError) {
+    for (index, (their, our)) in zip(theirs, ours).enumerated() where their != our {
+      throw .corrupt(block: first + index, peer: channel.socket.peer)
+    }
+  }
+
+  /// The next DATA frame, which goes on at block `next` of the claim.
+  private func receiveData(
+    _ claim: Claim, from next: Int, _ patience: Patience
+  ) throws(KVTransferError) -> DataBody {
+    let frame = try receive(patience, for: "DATA")
+    guard frame.kind == .data, frame.generation == claim.generation else {
+      throw channel.violation("\(frame.kind) in place of DATA")
+    }
+    let data = try channel.decode { () throws(WireError) in try DataBody(decoding: frame.body) }
+    let count = Int(data.count)
+    guard Int(data.first) == next, count > 0, count <= claim.blocks.count - next,
+      data.checksums.count == (wantsChecksums ? count : 0)
+    else { throw channel.violation("blocks \(data.first) + \(count) in place of \(next) of \(claim.blocks.count)") }
+    return data
   }
 }

@@ -82,7 +82,7 @@ final class PeerConnections: Sendable {
       throw .peerUnreachable(peer: socket.peer, reason: "it offers no shared memory, and only that is allowed here")
     }
     try cancellation.attach(socket)
-    return PeerConnection(channel, memory: nil)
+    return PeerConnection(channel, memory: nil, checksums: configuration.checksums)
   }
 
   private func greet(
@@ -110,7 +110,7 @@ final class PeerConnections: Sendable {
       switch mapPool(greeting, from: name, key) {
       case .success(let memory):
         peers.withLock { $0[key, default: Peer()].unixName = name }
-        return PeerConnection(channel, memory: memory)
+        return PeerConnection(channel, memory: memory, checksums: configuration.checksums)
       case .failure(let refusal): reason = refusal.text
       }
     } catch {

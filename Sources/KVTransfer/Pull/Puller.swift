@@ -102,8 +102,7 @@ final class Puller: Sendable {
       guard ContinuousClock.now < patience.end else { throw .timedOut(what: "free pull thread", after: timeouts.pull) }
       let needed = memory.layout.blocksNeeded(forUntrustedTokens: handoff.tokens)
       guard needed <= blocks.count else { throw .destinationTooSmall(needed: needed, given: blocks.count) }
-      let destination = PeerConnection.Destination(
-        memory: memory, blocks: blocks, wantsChecksums: configuration.checksum)
+      let destination = PeerConnection.Destination(memory: memory, blocks: blocks)
       let transport = try move(handoff, into: destination, cancellation, patience)
       let bytes = needed * memory.layout.bytesPerBlock
       return .success(KVPullReport(transport: transport, bytes: bytes, duration: start.duration(to: .now)))
@@ -146,8 +145,7 @@ final class Puller: Sendable {
     _ handoff: KVHandoff, over connection: PeerConnection, _ cancellation: PullCancellation, _ patience: Patience
   ) throws(KVTransferError) -> PeerConnection.Claim {
     do throws(KVTransferError) {
-      return try connection.claim(
-        handoff, layout: memory.layout, wantsChecksums: configuration.checksum, patience)
+      return try connection.claim(handoff, layout: memory.layout, patience)
     } catch {
       switch error {
       case .unknownHandoff, .leaseExpired, .alreadyClaimed:

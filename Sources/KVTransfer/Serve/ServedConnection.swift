@@ -112,8 +112,8 @@ struct ServedConnection {
       tokens: UInt64(entry.tokens), blocks: entry.blocks.map { UInt32($0.index) })
     try channel.send(
       Frame(.claimed, request: request, generation: generation, body: claimed.encoded), patience)
-    // On a Unix socket the decoder copies them itself.
-    if isUnix { return }
+    // On a Unix socket the decoder copies them itself, and DATA brings the checksums alone.
+    if isUnix && !checksums { return }
     let step = context.memory.layout.blocksPerDataFrame
     for first in stride(from: 0, to: entry.blocks.count, by: step) {
       let payload = entry.blocks[first..<min(first + step, entry.blocks.count)].map {
@@ -123,7 +123,8 @@ struct ServedConnection {
         first: UInt32(first), count: UInt32(payload.count),
         checksums: checksums ? payload.map { xs_crc32c(0, $0.baseAddress, $0.count) } : [])
       try channel.send(
-        Frame(.data, request: request, generation: generation, body: data.encoded), payload: payload, patience)
+        Frame(.data, request: request, generation: generation, body: data.encoded),
+        payload: isUnix ? [] : payload, patience)
     }
   }
 }
