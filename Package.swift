@@ -39,6 +39,9 @@ let package = Package(
         .product(name: "Logging", package: "swift-log"),
       ]),
     .target(
+      name: "TransferBench",
+      dependencies: ["CLinux", "KVBlocks", "KVTransfer", .product(name: "Logging", package: "swift-log")]),
+    .target(
       name: "Engine",
       dependencies: [
         "Models", "KVBlocks", "KVTransfer",
@@ -101,7 +104,7 @@ let package = Package(
       name: "xpyd",
       dependencies: [
         "Launcher", "ModelStore", "ModelFiles", "Worker", "Proxy", "Engine", "KVBlocks", "KVTransfer", "EngineBench",
-        "Bench", "Kernels", "Tokenization", "ServingAPI",
+        "Bench", "Kernels", "Tokenization", "ServingAPI", "TransferBench",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Logging", package: "swift-log"),
         .product(name: "NIOCore", package: "swift-nio"),
@@ -130,6 +133,9 @@ let package = Package(
       dependencies: [
         "KVTransfer", "KVBlocks", "CLinux", "TestSupport", .product(name: "Logging", package: "swift-log"),
       ]),
+    .testTarget(
+      name: "TransferBenchTests",
+      dependencies: ["TransferBench", "KVTransfer", .product(name: "Logging", package: "swift-log")]),
     .testTarget(
       name: "EngineTests",
       dependencies: [

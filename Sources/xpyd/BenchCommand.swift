@@ -8,8 +8,8 @@ import ModelStore
 struct BenchCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "bench",
-    abstract: "Measure a server, or the engine.",
-    subcommands: [Serve.self, Trace.self, Sweep.self, Compare.self, Report.self, Engine.self])
+    abstract: "Measure a server, the engine, or the KV transfer.",
+    subcommands: [Serve.self, Trace.self, Sweep.self, Compare.self, Report.self, Engine.self, Transfer.self])
 
   /// `xpyd bench engine`: prefill and decode beside this machine's limits.
   struct Engine: ParsableCommand {

@@ -20,6 +20,7 @@ struct ModuleMapTests {
     ("Models", ["ModelFiles", "KVBlocks", "Kernels"]),
     ("EngineBench", ["CPeaks", "ModelFiles", "KVBlocks", "Kernels", "Models"]),
     ("KVTransfer", ["CLinux", "KVBlocks"]),
+    ("TransferBench", ["CLinux", "KVBlocks", "KVTransfer"]),
     ("Engine", ["Models", "KVBlocks", "KVTransfer"]),
     (
       "Worker",
@@ -34,7 +35,7 @@ struct ModuleMapTests {
       "xpyd",
       [
         "Launcher", "ServingAPI", "ModelStore", "ModelFiles", "Tokenization", "Worker", "Proxy", "Engine", "KVBlocks",
-        "KVTransfer", "EngineBench", "Bench", "Kernels",
+        "KVTransfer", "TransferBench", "EngineBench", "Bench", "Kernels",
       ]
     ),
   ]
