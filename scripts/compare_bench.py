@@ -1,11 +1,11 @@
-"""Runs two benchmark clients against one mock engine, in turns, and prints what each reached, cost and measured.
+"""Runs benchmark clients against one mock engine, in turns, and prints what each reached, cost and measured.
 
-capacity   the highest rates that each client reaches, its CPU, and how busy the engine was: at 100 % the engine is the limit
+capacity   the highest rates that each client reaches (AIPerf too), its CPU, and how busy the engine was: at 100 % it is the limit
 accuracy   what each measured of what the engine was told to do, with 256 streams at once
 agreement  every mean of xpyd's table over vLLM's, at a load that neither client feels
 memory     xpyd's resident memory in a run of 200,000 requests
 
-vLLM's CPU is that of its `benchmark()` alone, xpyd's that of its whole process.
+vLLM's CPU is that of its `benchmark()` alone; xpyd's and AIPerf's are those of all their processes from start to end.
 """
 
 import argparse
@@ -88,28 +88,67 @@ class Xpyd:
         pass
 
 
+class AIPerf:
+    """NVIDIA's client: a process for each of its parts, which it starts anew for every run."""
+
+    def __init__(self, command, port, folder):
+        self.command = [
+            command, "profile", "--model", "mock", "--url", f"http://127.0.0.1:{port}", "--endpoint-type", "completions",
+            "--streaming", "--extra-inputs", "ignore_eos:true", "--tokenizer", make_tokenizer(command, folder),
+            "--no-gpu-telemetry", "--no-server-metrics", "--ui", "none", "--artifact-dir", folder]
+        self.path = os.path.join(folder, "profile_export_aiperf.json")
+        # Offline, it takes a path for a name on the hub.
+        self.environment = {key: value for key, value in os.environ.items() if not key.endswith("_OFFLINE")}
+
+    NAMES = {
+        "--random-input-len": "--synthetic-input-tokens-mean", "--random-output-len": "--output-tokens-mean",
+        "--num-prompts": "--request-count", "--max-concurrency": "--concurrency"}
+
+    def run(self, flags):
+        """Returns the figures of its JSON under vLLM's keys, with `cpu_seconds`."""
+        flags = [self.NAMES.get(flag, flag) for flag in flags]
+        process = subprocess.Popen(
+            self.command + flags, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=self.environment)
+        output = process.stdout.read()
+        _, status, usage = os.wait4(process.pid, 0)
+        if status:
+            sys.exit(f"{' '.join(process.args)} failed:\n{output[-2000:]}")
+        with open(self.path) as file:
+            result = json.load(file)
+        asked = int(flags[flags.index("--request-count") + 1])
+        return {
+            "request_throughput": result["request_throughput"]["avg"],
+            "output_throughput": result["output_token_throughput"]["avg"],
+            "total_output_tokens": result["total_output_tokens"]["avg"], "duration": result["benchmark_duration"]["avg"],
+            "completed": int(result["request_count"]["avg"]), "num_prompts": asked,
+            "cpu_seconds": usage.ru_utime + usage.ru_stime}
+
+    def stop(self):
+        pass
+
+
+def make_tokenizer(command, folder):
+    """Returns the path of a tokenizer of words, for clients that cannot do without one; the mock engine does not care."""
+    path = os.path.join(folder, "tokenizer")
+    subprocess.run([os.path.join(os.path.dirname(command), "python"), "-c", f"""
+from tokenizers import Tokenizer, models, pre_tokenizers
+from transformers import PreTrainedTokenizerFast
+words = Tokenizer(models.WordLevel({{f"w{{n}}": n for n in range(4096)}}, unk_token="w0"))
+words.pre_tokenizer = pre_tokenizers.Whitespace()
+PreTrainedTokenizerFast(tokenizer_object=words, unk_token="w0").save_pretrained({path!r})
+"""], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    return path
+
+
 class VLLM:
     def __init__(self, command, common, folder):
         python = os.path.join(os.path.dirname(command), "python")
-        tokenizer = os.path.join(folder, "tokenizer")
-        self.make_tokenizer(python, tokenizer)
-        self.common = common + ["--tokenizer", tokenizer, "--disable-tqdm"]
+        self.common = common + ["--tokenizer", make_tokenizer(command, folder), "--disable-tqdm"]
         self.log = open(os.path.join(folder, "vllm.log"), "w+")
         self.process = subprocess.Popen(
             [python, os.path.join(os.path.dirname(__file__), "vllm_client.py")], stdin=subprocess.PIPE,
             stdout=subprocess.PIPE, stderr=self.log, text=True)
         self.answer()
-
-    @staticmethod
-    def make_tokenizer(python, folder):
-        """A tokenizer of words for vLLM's client, which cannot do without one; the mock engine does not care."""
-        subprocess.run([python, "-c", f"""
-from tokenizers import Tokenizer, models, pre_tokenizers
-from transformers import PreTrainedTokenizerFast
-words = Tokenizer(models.WordLevel({{f"w{{n}}": n for n in range(4096)}}, unk_token="w0"))
-words.pre_tokenizer = pre_tokenizers.Whitespace()
-PreTrainedTokenizerFast(tokenizer_object=words, unk_token="w0").save_pretrained({folder!r})
-"""], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
     def run(self, flags):
         """Returns the result's JSON with `cpu_seconds`."""
@@ -168,9 +207,10 @@ def capacity(clients, engine, rounds):
             rows.append([
                 case, name, f"{requests:,.0f}", f"{chunks:,.0f}", f"{cpu:.2f}", f"{cpu / sent * 1e6:,.0f}",
                 f"{cpu / tokens * 1e6:.1f}", f"{busy / tokens * 1e6:.1f}", f"{busy / median(runs, 'duration') * 100:.0f} %"])
-        if len(reached) == 2:
-            rate, cpu = (a / b for a, b in zip(reached["xpyd"], reached["vllm"]))
-            rows.append([case, "xpyd / vllm", f"{rate:.1f} ×", f"{rate:.1f} ×", f"{cpu:.2f} ×", "", "", "", ""])
+        for peer in reached:
+            if peer != "xpyd":
+                rate, cpu = (a / b for a, b in zip(reached["xpyd"], reached[peer]))
+                rows.append([case, f"xpyd / {peer}", f"{rate:.1f} ×", f"{rate:.1f} ×", f"{cpu:.2f} ×", "", "", "", ""])
     table(["case", "client", "requests/s", "chunks/s", "CPU s", "CPU µs a request", "CPU µs a chunk",
            "engine's CPU µs a chunk", "engine's CPU"], rows)
 
@@ -238,6 +278,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--xpyd", required=True)
     parser.add_argument("--vllm", required=True, help="its command, or none")
+    parser.add_argument("--aiperf", required=True, help="its command, or none")
     parser.add_argument("--mock", required=True)
     parser.add_argument("--port", type=int, default=18277)
     parser.add_argument("--rounds", type=int, default=3)
@@ -256,12 +297,15 @@ def main():
             clients["xpyd"] = Xpyd(arguments.xpyd, common, folder)
             if arguments.vllm != "none" and chosen != ["memory"]:
                 clients["vllm"] = VLLM(arguments.vllm, common, folder)
+            everyone = dict(clients)
+            if arguments.aiperf != "none" and "capacity" in chosen:
+                everyone["aiperf"] = AIPerf(arguments.aiperf, arguments.port, folder)
             for name in chosen:
                 print(f"\n{name}" + ("" if name == "memory" else f", {arguments.rounds} rounds in turns"))
                 if name == "memory":
                     memory(clients, engine)
                 else:
-                    sections[name](clients, engine, arguments.rounds)
+                    sections[name](everyone if name == "capacity" else clients, engine, arguments.rounds)
     finally:
         for client in clients.values():
             client.stop()
