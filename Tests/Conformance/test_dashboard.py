@@ -1,29 +1,10 @@
 """The proxy's page in a real browser."""
 
-import shutil
-
-import pytest
 from deployment import DEADLINE, EXAMPLE_MODEL, Deployment
-from selenium import webdriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.wait import WebDriverWait
 
-BROWSER, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 
-
-@pytest.fixture
-def browser():
-    options = webdriver.ChromeOptions()
-    options.binary_location = BROWSER
-    for argument in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--window-size=1240,1000"):
-        options.add_argument(argument)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    browser = webdriver.Chrome(options=options, service=webdriver.ChromeService(DRIVER))
-    yield browser
-    browser.quit()
-
-
-@pytest.mark.skipif(not (BROWSER and DRIVER), reason="needs Debian's chromium and chromium-driver, as CI has")
 def test_the_dashboard_sends_a_prompt_and_shows_its_way(tmp_path, browser):
     running = Deployment("2p1d", tmp_path)
 
