@@ -53,8 +53,8 @@ def comma_list(parse):
 
 
 def activation(text):
-    if text not in ("float32", "int8"):
-        raise argparse.ArgumentTypeError(f"'{text}' must be float32 or int8")
+    if text not in ("float32", "int16", "int8"):
+        raise argparse.ArgumentTypeError(f"'{text}' must be float32, int16 or int8")
     return text
 
 
@@ -227,8 +227,8 @@ def main():
     parser.add_argument("--threads", type=comma_list(positive), default=[2], help="of --tests")
     parser.add_argument("--tests", type=comma_list(parse_test))
     parser.add_argument("--one-thread", type=comma_list(parse_test), help="tests to run on one thread, too")
-    parser.add_argument("--activations", type=comma_list(activation), default=["float32"],
-                        help="of xpyd: float32, int8, or both; llama.cpp's are int8")
+    parser.add_argument("--activations", type=comma_list(activation), default=["int16"],
+                        help="of xpyd: some of float32, int16, int8; llama.cpp's are int8")
     parser.add_argument("--formats", type=comma_list(str), default=[],
                         help="Q8_0,F16,Q4_0,Q4_K_M: the model requantised by llama-quantize, instead of the file as it is")
     parser.add_argument("--disturbance", type=fraction, default=0.1, help="what others may take of the machine, 0…1")

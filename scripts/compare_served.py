@@ -199,7 +199,7 @@ def main():
     parser.add_argument("case", choices=["peer", "disagg"])
     parser.add_argument("--model", type=pathlib.Path, default=DEFAULT_MODEL)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--activations", choices=["float32", "int8"], default="float32", help="of xpyd")
+    parser.add_argument("--activations", choices=["float32", "int16", "int8"], default="int16", help="of xpyd")
     parser.add_argument("--xpyd", required=True, help=argparse.SUPPRESS)
     parser.add_argument("--llama-server", required=True, help=argparse.SUPPRESS)
     options = parser.parse_args()

@@ -36,12 +36,18 @@ void xk_avx2_tile_product(const float *const *x, size_t rows, const float *tile,
                           float *sums, size_t stride, int add);
 void xk_avx2_vector_product(uint32_t format, const float *x, const uint8_t *panel, size_t panels, size_t columns,
                             float *out);
-void xk_avx2_quantize(const float *x, size_t count, xk_int8_block *out);
+void xk_avx2_quantize_int8(const float *x, size_t count, xk_int8_block *out);
 void xk_avx2_unpack_int8(uint32_t format, const uint8_t *panel, size_t first, size_t count, xk_int8_tile *tile);
 void xk_avx2_int8_tile_product(const xk_int8_block *const *x, size_t rows, const xk_int8_tile *tile, int is_signed,
                                size_t count, float *sums, size_t stride, int add);
 void xk_avx2_int8_vector_product(uint32_t format, const xk_int8_block *x, const uint8_t *panel, size_t panels,
                                  size_t columns, float *out);
+void xk_avx2_quantize_int16(const float *x, size_t count, xk_int16_block *out);
+void xk_avx2_unpack_int16(uint32_t format, const uint8_t *panel, size_t first, size_t count, xk_int16_tile *tile);
+void xk_avx2_int16_tile_product(const xk_int16_block *const *x, size_t rows, const xk_int16_tile *tile, int is_signed,
+                                size_t count, float *sums, size_t stride, int add);
+void xk_avx2_int16_vector_product(uint32_t format, const xk_int16_block *x, const uint8_t *panel, size_t panels,
+                                  size_t columns, float *out);
 void xk_avx2_rms_norm(const float *x, const float *weight, float epsilon, size_t count, float *out);
 void xk_avx2_rotate(float *head, size_t half, const float *cosines, const float *sines, int halves);
 void xk_avx2_swiglu(const float *gate, const float *up, float *out, size_t count);

@@ -1,21 +1,10 @@
 // Int8 products: rows by an unpacked tile, and one row straight from the packed weights.
-#include "avx2.h"
-#include "int8.h"
+#include "avx2_integers.h"
 
 #if defined(__x86_64__)
 #pragma STDC FP_CONTRACT OFF
 
-#define UNROLL _Pragma("clang loop unroll(full)")
-
 // MARK: activations
-
-XK_AVX2_INLINE float greatest_magnitude(const __m256 v[4]) {
-  __m256 sign = _mm256_set1_ps(-0.0f), most = _mm256_andnot_ps(sign, v[0]);
-  for (int i = 1; i < 4; i++) most = _mm256_max_ps(_mm256_andnot_ps(sign, v[i]), most);
-  __m128 four = _mm_max_ps(_mm256_castps256_ps128(most), _mm256_extractf128_ps(most, 1));
-  four = _mm_max_ps(four, _mm_movehl_ps(four, four));
-  return _mm_cvtss_f32(_mm_max_ss(four, _mm_movehdup_ps(four)));
-}
 
 /// To bytes, in the order of a quantised row.
 XK_AVX2_INLINE __m256i quantized(const __m256 v[4], float factor) {
@@ -37,28 +26,20 @@ XK_AVX2_INLINE int sum_of_bytes(__m256i bytes) {
   return _mm_cvtsi128_si32(_mm_add_epi32(four, _mm_shuffle_epi32(four, 0xb1)));
 }
 
-XK_AVX2 void xk_avx2_quantize(const float *x, size_t count, xk_int8_block *out) {
+XK_AVX2 void xk_avx2_quantize_int8(const float *x, size_t count, xk_int8_block *out) {
   for (size_t b = 0; b < count / 32; b++, x += 32, out++) {
     __m256 v[4];
     for (int i = 0; i < 4; i++) v[i] = _mm256_loadu_ps(x + 8 * i);
     float most = greatest_magnitude(v);
-    int is_zero = !(most >= XK_INT8_SMALLEST);
-    __m256i bytes = quantized(v, is_zero ? 0 : 127 / most);
+    int is_zero = !(most >= XK_SMALLEST);
+    __m256i bytes = quantized(v, is_zero ? 0 : XK_INT8_MAX / most);
     _mm256_storeu_si256((__m256i *)out->quants, bytes);
-    out->scale = is_zero ? 0 : most / 127;
+    out->scale = is_zero ? 0 : most / XK_INT8_MAX;
     out->sum = (float)sum_of_bytes(bytes) * out->scale;
   }
 }
 
 // MARK: weights
-
-/// Scales and minima of eight outputs of a packed block.
-XK_AVX2_INLINE void block_scales(uint32_t format, const uint8_t *block, int half, __m256 *d, __m256 *m) {
-  *d = xk_load_halves(block + 16 * half);
-  if (format == XK_Q4_1) *m = xk_load_halves(block + 2 * XK_PANEL + 16 * half);
-  if (format == XK_Q4_0) *m = _mm256_mul_ps(*d, _mm256_set1_ps(-8));
-  if (format == XK_Q8_0) *m = _mm256_setzero_ps();
-}
 
 /// Words 2g and 2g + 1 of eight outputs, four quants each.
 XK_AVX2_INLINE void block_words(uint32_t format, const uint8_t *block, size_t group, int half, __m256i words[2]) {
@@ -75,7 +56,7 @@ XK_AVX2_INLINE void block_words(uint32_t format, const uint8_t *block, size_t gr
 }
 
 XK_AVX2_INLINE void unpack_blocks(uint32_t format, const uint8_t *block, size_t blocks, xk_int8_tile *tile) {
-  for (size_t b = 0; b < blocks; b++, block += xk_block_bytes(format) * XK_PANEL, tile++) {
+  for (size_t b = 0; b < blocks; b++, block += block_bytes(format), tile++) {
     for (int half = 0; half < 2; half++) {
       __m256 d, m;
       block_scales(format, block, half, &d, &m);
@@ -92,7 +73,7 @@ XK_AVX2_INLINE void unpack_blocks(uint32_t format, const uint8_t *block, size_t 
 }
 
 XK_AVX2 void xk_avx2_unpack_int8(uint32_t format, const uint8_t *panel, size_t first, size_t count, xk_int8_tile *tile) {
-  const uint8_t *block = panel + first / 32 * xk_block_bytes(format) * XK_PANEL;
+  const uint8_t *block = panel + first / 32 * block_bytes(format);
   switch (format) {
   case XK_Q4_0: unpack_blocks(XK_Q4_0, block, count / 32, tile); break;
   case XK_Q4_1: unpack_blocks(XK_Q4_1, block, count / 32, tile); break;
@@ -175,19 +156,14 @@ XK_AVX2 void xk_avx2_int8_tile_product(const xk_int8_block *const *x, size_t row
   else some_rows_by_tile(0, x, rows, tile, count / 32, sums, stride, add);
 }
 
-/// How far ahead of its use a cache line is asked for.
-enum { prefetch_bytes = 2048 };
-
-/// A panel is read from end to end, so neighbouring panels are one stream.
 XK_AVX2_INLINE void row_by_panels(uint32_t format, const xk_int8_block *x, const uint8_t *block, size_t panels,
                                   size_t blocks, float *out) {
   const int is_signed = format == XK_Q8_0;
-  const size_t bytes = (is_signed ? 34 : format == XK_Q4_1 ? 20 : 18) * XK_PANEL;
+  const size_t bytes = block_bytes(format);
   for (size_t p = 0; p < panels; p++, out += XK_PANEL) {
     __m256 total[2] = {_mm256_setzero_ps(), _mm256_setzero_ps()};
     for (size_t b = 0; b < blocks; b++, block += bytes) {
-      const char *ahead = (const char *)block + prefetch_bytes;
-      for (size_t line = 0; line < bytes; line += 64) _mm_prefetch(ahead + line, _MM_HINT_T0);
+      prefetch_ahead(block, bytes);
       UNROLL for (int half = 0; half < 2; half++) {
         __m256 d, m;
         block_scales(format, block, half, &d, &m);

@@ -4,7 +4,7 @@
 #if defined(__x86_64__)
 #pragma clang attribute push(__attribute__((target("avx2,fma,f16c"))), apply_to = function)
 #include "blocks.h"
-#include "int8.h"
+#include "integers.h"
 #pragma clang attribute pop
 
 #pragma STDC FP_CONTRACT OFF

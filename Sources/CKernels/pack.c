@@ -9,7 +9,7 @@
 // - Q5_0 becomes Q8_0: its five bits are in two places of the file, and decode would take ten times as long.
 // - The others: the file's 16 blocks, one after the other.
 #include "CKernels.h"
-#include "int8.h"
+#include "integers.h"
 
 uint32_t xk_panel_format(uint32_t format) { return format == XK_Q5_0 ? XK_Q8_0 : format; }
 
@@ -18,7 +18,7 @@ size_t xk_panel_bytes(uint32_t format, size_t columns) {
   return elements ? columns / elements * xk_block_bytes(xk_panel_format(format)) * XK_PANEL : 0;
 }
 
-int xk_has_int8(uint32_t format) { return format == XK_Q4_0 || format == XK_Q4_1 || format == XK_Q8_0; }
+int xk_has_integers(uint32_t format) { return format == XK_Q4_0 || format == XK_Q4_1 || format == XK_Q8_0; }
 int xk_has_signed_quants(uint32_t format) { return format == XK_Q8_0; }
 
 static void pack_plain(size_t bytes, const uint8_t *rows, size_t count, size_t row_bytes, size_t columns,

@@ -2,7 +2,7 @@
 #include "CKernels.h"
 #include "exponential.h"
 #include "half.h"
-#include "int8.h"
+#include "integers.h"
 #include "portable.h"
 
 #pragma STDC FP_CONTRACT OFF
@@ -189,10 +189,14 @@ static const xk_table table = {
     .unpack = unpack,
     .tile_product = tile_product,
     .vector_product = vector_product,
-    .quantize = xk_portable_quantize,
+    .quantize_int8 = xk_portable_quantize_int8,
     .unpack_int8 = xk_portable_unpack_int8,
     .int8_tile_product = xk_portable_int8_tile_product,
     .int8_vector_product = xk_portable_int8_vector_product,
+    .quantize_int16 = xk_portable_quantize_int16,
+    .unpack_int16 = xk_portable_unpack_int16,
+    .int16_tile_product = xk_portable_int16_tile_product,
+    .int16_vector_product = xk_portable_int16_vector_product,
     .rms_norm = rms_norm,
     .rotate = rotate,
     .swiglu = swiglu,

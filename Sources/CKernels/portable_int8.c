@@ -1,16 +1,21 @@
 // Int8 products in plain C.
-#include "int8.h"
+#include "integers.h"
 #include "portable.h"
 #include <math.h>
 
 #pragma STDC FP_CONTRACT OFF
 
-void xk_portable_quantize(const float *x, size_t count, xk_int8_block *out) {
+float xk_portable_greatest_magnitude(const float *x) {
+  float most = 0;
+  for (size_t k = 0; k < 32; k++) most = fabsf(x[k]) > most ? fabsf(x[k]) : most;
+  return most;
+}
+
+void xk_portable_quantize_int8(const float *x, size_t count, xk_int8_block *out) {
   for (size_t b = 0; b < count / 32; b++, x += 32, out++) {
-    float most = 0;
-    for (size_t k = 0; k < 32; k++) most = fabsf(x[k]) > most ? fabsf(x[k]) : most;
-    int is_zero = !(most >= XK_INT8_SMALLEST);
-    float factor = is_zero ? 0 : 127 / most;
+    float most = xk_portable_greatest_magnitude(x);
+    int is_zero = !(most >= XK_SMALLEST);
+    float factor = is_zero ? 0 : XK_INT8_MAX / most;
     int sum = 0;
     for (size_t k = 0; k < 32; k++) {
       long quant = lrintf(x[k] * factor);
@@ -18,7 +23,7 @@ void xk_portable_quantize(const float *x, size_t count, xk_int8_block *out) {
       out->quants[k / 8 * 8 + xk_even_first(k % 8)] = (int8_t)quant;
       sum += (int)quant;
     }
-    out->scale = is_zero ? 0 : most / 127;
+    out->scale = is_zero ? 0 : most / XK_INT8_MAX;
     out->sum = (float)sum * out->scale;
   }
 }

@@ -10,7 +10,7 @@ package struct EngineMeasurement: Sendable {
   package var repetitions = 5
   /// Prompt tokens in one step at most, as the engine's `--max-num-batched-tokens`.
   package var stepTokens = 512
-  package var activations = ActivationType.float32
+  package var activations = ActivationType.standard
 
   package init(modelPath: String, threads: [Int]) {
     self.modelPath = modelPath

@@ -6,7 +6,7 @@ extension PackedMatrix {
   /// - Parameters:
   ///   - x: `[m, columns]`, row-major, dense.
   ///   - out: `[m, rows]`, row-major, dense; must not overlap `x`.
-  ///   - quantized: Where to round `x` to int8; nil only if the matrix reads activations in float32.
+  ///   - quantized: Where to round `x` to integers; nil only if the matrix reads activations in float32.
   package func multiply(
     _ x: UnsafePointer<Float>, rows m: Int, into out: UnsafeMutablePointer<Float>, accumulate: Bool = false,
     quantized: QuantizedRows? = nil, threads: ThreadPool, on instructions: InstructionSet = .best
@@ -17,7 +17,7 @@ extension PackedMatrix {
 
 /// Several matrices by the same `x` in one fork-join region (query, key and value; gate and up).
 ///
-/// - Parameter quantized: Where to round `x` to int8; nil only if all matrices read activations in float32.
+/// - Parameter quantized: Where to round `x` to integers; nil only if all matrices read activations in float32.
 /// - Precondition: All matrices have the same number of columns.
 package func multiply(
   _ x: UnsafePointer<Float>, rows m: Int, by matrices: [(PackedMatrix, UnsafeMutablePointer<Float>)],
@@ -31,13 +31,16 @@ private func run(
   quantized: QuantizedRows?, threads: ThreadPool, on instructions: InstructionSet
 ) {
   guard m > 0, let columns = matrices.first?.0.columns else { return }
-  var int8: UnsafePointer<xk_int8_block>?
-  if matrices.contains(where: { $0.0.activations == .int8 }) {
-    int8 = quantized!.quantize(x, rows: m, columns: columns, threads: threads, on: instructions)
+  var rows: [(type: ActivationType, rows: ProductRows)] = [(.float32, .float32(x))]
+  for (matrix, _) in matrices where !rows.contains(where: { $0.type == matrix.activations }) {
+    let quantizedRows = quantized!.rows(
+      x, rows: m, columns: columns, as: matrix.activations, threads: threads, on: instructions)
+    rows.append((matrix.activations, quantizedRows))
   }
   let products = matrices.map { matrix, out in
-    let rows = matrix.activations == .int8 ? ProductRows.int8(int8!) : .float32(x)
-    return MatrixProduct(rows: rows, m: m, matrix: matrix, out: out, accumulate: accumulate, table: instructions.table)
+    MatrixProduct(
+      rows: rows.first { $0.type == matrix.activations }!.rows, m: m, matrix: matrix, out: out, accumulate: accumulate,
+      table: instructions.table)
   }
   run(products, threads: threads)
 }

@@ -11,7 +11,7 @@ package final class PackedMatrix: Sendable {
   package let columns: Int
   /// As the file has it.
   package let format: TensorFormat
-  /// What its products read activations as: what was asked for, float32 where the format has no int8 products.
+  /// What its products read activations as: what was asked for, float32 where the format has no products of integers.
   package let activations: ActivationType
   package var byteCount: Int { panelCount * panelBytes }
 
@@ -33,7 +33,7 @@ package final class PackedMatrix: Sendable {
     self.columns = columns
     self.format = format
     panelFormat = xk_panel_format(format.rawValue)
-    self.activations = xk_has_int8(panelFormat) != 0 ? activations : .float32
+    self.activations = xk_has_integers(panelFormat) != 0 ? activations : .float32
     panelBytes = xk_panel_bytes(format.rawValue, columns)
     let panelCount = (rows + panelWidth - 1) / panelWidth
     let memory = PanelMemory(byteCount: panelCount * panelBytes)

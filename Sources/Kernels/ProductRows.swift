@@ -6,12 +6,15 @@ enum ProductRows {
   /// `[m, columns]`.
   case float32(UnsafePointer<Float>)
   /// `[m, columns / 32]`.
+  case int16(UnsafePointer<xk_int16_block>)
+  /// `[m, columns / 32]`.
   case int8(UnsafePointer<xk_int8_block>)
 
   /// Most inputs of a tile: it should leave the first cache room for rows.
   var longestStretch: Int {
     switch self {
     case .float32: 320
+    case .int16: 576
     case .int8: 768
     }
   }
@@ -19,7 +22,8 @@ enum ProductRows {
   func tileByteCount(inputs: Int) -> Int {
     switch self {
     case .float32: inputs * panelWidth * MemoryLayout<Float>.stride
-    case .int8: inputs / int8Block * MemoryLayout<xk_int8_tile>.stride
+    case .int16: inputs / integerBlock * MemoryLayout<xk_int16_tile>.stride
+    case .int8: inputs / integerBlock * MemoryLayout<xk_int8_tile>.stride
     }
   }
 
@@ -27,7 +31,8 @@ enum ProductRows {
   func address(row: Int, input: Int, columns: Int) -> UnsafeRawPointer {
     switch self {
     case .float32(let x): UnsafeRawPointer(x + (row * columns + input))
-    case .int8(let x): UnsafeRawPointer(x + (row * columns + input) / int8Block)
+    case .int16(let x): UnsafeRawPointer(x + (row * columns + input) / integerBlock)
+    case .int8(let x): UnsafeRawPointer(x + (row * columns + input) / integerBlock)
     }
   }
 
@@ -39,6 +44,9 @@ enum ProductRows {
     switch self {
     case .float32:
       table.pointee.unpack(format, weights, inputs.lowerBound, inputs.count, tile.assumingMemoryBound(to: Float.self))
+    case .int16:
+      table.pointee.unpack_int16(
+        format, weights, inputs.lowerBound, inputs.count, tile.assumingMemoryBound(to: xk_int16_tile.self))
     case .int8:
       table.pointee.unpack_int8(
         format, weights, inputs.lowerBound, inputs.count, tile.assumingMemoryBound(to: xk_int8_tile.self))
@@ -58,6 +66,11 @@ enum ProductRows {
       table.pointee.tile_product(
         pointers.assumingMemoryBound(to: UnsafePointer<Float>?.self), rows.count,
         tile.assumingMemoryBound(to: Float.self), panelWidth, inputs, sums, stride, add ? 1 : 0)
+    case .int16:
+      table.pointee.int16_tile_product(
+        pointers.assumingMemoryBound(to: UnsafePointer<xk_int16_block>?.self), rows.count,
+        tile.assumingMemoryBound(to: xk_int16_tile.self), xk_has_signed_quants(matrix.panelFormat), inputs, sums,
+        stride, add ? 1 : 0)
     case .int8:
       table.pointee.int8_tile_product(
         pointers.assumingMemoryBound(to: UnsafePointer<xk_int8_block>?.self), rows.count,
@@ -73,6 +86,7 @@ enum ProductRows {
     let (format, first) = (matrix.panelFormat, matrix.panel(panels.lowerBound))
     switch self {
     case .float32(let x): table.pointee.vector_product(format, x, first, panels.count, matrix.columns, sums)
+    case .int16(let x): table.pointee.int16_vector_product(format, x, first, panels.count, matrix.columns, sums)
     case .int8(let x): table.pointee.int8_vector_product(format, x, first, panels.count, matrix.columns, sums)
     }
   }

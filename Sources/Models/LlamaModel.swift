@@ -3,7 +3,7 @@ import Kernels
 import ModelFiles
 
 /// The Llama family on the CPU: activations in float32, weights as the file has them, keys and values in paged blocks.
-/// Products may round their inputs to int8 (`ActivationType`); everything between them is float32 in both modes.
+/// Products may round their inputs to integers (`ActivationType`); everything between them is float32 in all modes.
 ///
 /// Source: Touvron et al. 2023 (arXiv:2302.13971) and 2307.09288 for grouped queries; the Qwen2 report
 /// (arXiv:2407.10671) for its biases.
@@ -23,7 +23,7 @@ package final class LlamaModel: LanguageModel {
   ///   - maxContext: nil: as long as the model allows.
   package init(
     file: GGUFFile, threads: ThreadPool, maxContext: Int? = nil, blockSize: Int = 16,
-    kvElementType: KVLayout.ElementType = .f16, activations: ActivationType = .float32
+    kvElementType: KVLayout.ElementType = .f16, activations: ActivationType = .standard
   ) throws(ModelError) {
     let start = ContinuousClock.now
     configuration = try ModelConfiguration(file: file, maxContext: maxContext)
@@ -141,7 +141,7 @@ package final class LlamaModel: LanguageModel {
     rmsNorm(
       scratch.hidden, weight: weights.outputNorm, epsilon: configuration.normEpsilon, rows: rows,
       dim: configuration.width, into: scratch.normed, threads: threads)
-    weights.output.multiply(scratch.normed, rows: rows, into: out, threads: threads)
+    weights.output.multiply(scratch.normed, rows: rows, into: out, quantized: quantized, threads: threads)
   }
 
   /// Moves these rows to the front: after the last layer's keys and values, only rows whose logits are wanted go on.

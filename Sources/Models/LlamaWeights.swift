@@ -3,8 +3,6 @@ import ModelFiles
 
 /// All weights of a Llama, ready for the kernels.
 ///
-/// With activations in int8, values and logits are still computed from float32: they are 3 % and none of a prompt's
-/// operations, and about half of the error (docs/kernels.md).
 struct LlamaWeights {
   let embedding: MappedRows
   let layers: [LlamaLayer]
@@ -26,7 +24,8 @@ struct LlamaWeights {
     self.layers = layers
     outputNorm = try loader.vector("output_norm.weight", count: width)
     let name = loader.has("output.weight") ? "output.weight" : "token_embd.weight"
-    output = try loader.matrix(name, rows: vocabulary, columns: width, activations: .float32, threads: threads)
+    output = try loader.matrix(
+      name, rows: vocabulary, columns: width, activations: activations.forSensitiveProducts, threads: threads)
   }
 
   /// Of the repacked matrices.
@@ -64,7 +63,7 @@ struct LlamaLayer {
     attentionNorm = try loader.vector("blk.\(index).attn_norm.weight", count: c.width)
     query = try projection("attn_q", from: c.width, to: c.queryWidth)
     key = try projection("attn_k", from: c.width, to: c.kvWidth)
-    value = try projection("attn_v", from: c.width, to: c.kvWidth, activations: .float32)
+    value = try projection("attn_v", from: c.width, to: c.kvWidth, activations: activations.forSensitiveProducts)
     attentionOutput = try projection("attn_output", from: c.queryWidth, to: c.width)
     feedForwardNorm = try loader.vector("blk.\(index).ffn_norm.weight", count: c.width)
     gate = try projection("ffn_gate", from: c.width, to: c.feedForwardWidth)
@@ -81,4 +80,10 @@ struct LlamaLayer {
 struct Projection {
   let matrix: PackedMatrix
   let bias: [Float]?
+}
+
+extension ActivationType {
+  /// Of values and logits: with activations in int8 they are still computed from int16. They are 3 % and none of a
+  /// prompt's operations, and about half of int8's error (docs/performance.md).
+  fileprivate var forSensitiveProducts: ActivationType { self == .int8 ? .int16 : self }
 }

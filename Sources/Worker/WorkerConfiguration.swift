@@ -27,7 +27,7 @@ package struct WorkerConfiguration: Sendable {
   /// Processors that they are pinned to; empty: wherever the system puts them.
   package var cpus: [Int] = []
   /// What products read activations as; workers that hand KV over must agree.
-  package var activations = ActivationType.float32
+  package var activations = ActivationType.standard
   /// How keys and values are stored (`--kv-cache-dtype`); workers that hand KV over must agree.
   package var kvElementType = KVLayout.ElementType.f16
   package var apiKeys: [String] = []

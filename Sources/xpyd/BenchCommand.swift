@@ -39,8 +39,8 @@ struct BenchCommand: AsyncParsableCommand {
     @Option(help: "Prompt tokens in one step at most.")
     var maxNumBatchedTokens = 512
 
-    @Option(help: "What products read activations as: float32 or int8.")
-    var activations = ActivationType.float32
+    @Option(help: "What products read activations as: float32, int16 or int8.")
+    var activations = ActivationType.standard
 
     @Option(help: "text, json or csv.")
     var output = BenchOutput.Format.text

@@ -142,10 +142,10 @@ struct EngineOptions: ParsableArguments {
 
   @Option(
     help: """
-      What products read activations as: float32, or int8 (faster, less exact; for Q4_0, Q4_1 and Q8_0 matrices). \
+      What products read activations as: float32, int16 (as good, and faster), or int8 (faster still, less exact). \
       Workers that hand KV over must agree.
       """)
-  var activations = ActivationType.float32
+  var activations = ActivationType.standard
 
   @Option(
     help: """

@@ -21,10 +21,12 @@ import Testing
   }
 
   struct Mode: Sendable {
-    var activations = ActivationType.float32
+    var activations = ActivationType.standard
     var kv = KVLayout.ElementType.f16
 
-    static let all = [Mode(), Mode(activations: .int8), Mode(kv: .q8_0), Mode(kv: .f32)]
+    static let all = [
+      Mode(), Mode(activations: .float32), Mode(activations: .int8), Mode(kv: .q8_0), Mode(kv: .f32),
+    ]
   }
 
   private func expectSame(_ rows: [Logits], _ others: [Logits], _ what: Comment) {

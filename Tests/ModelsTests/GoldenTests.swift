@@ -7,8 +7,9 @@ import Testing
 
 /// The reference model against the recorded outputs, within the tolerances that they came with.
 @Suite(.serialized) struct GoldenTests {
-  @Test func `With f32 KV the greedy tokens and logits are the reference's`() throws {
-    let run = try ModelRun(path: referenceModelPath(), blocks: 128, kvElementType: .f32)
+  @Test(arguments: [ActivationType.float32, .int16])
+  func `With f32 KV the greedy tokens and logits are the reference's`(activations: ActivationType) throws {
+    let run = try ModelRun(path: referenceModelPath(), blocks: 128, kvElementType: .f32, activations: activations)
     for (prompt, output) in try generate(run) {
       expectTop10(prompt, output.firstLogits, within: 0.01)
       // From its near-tie (margin 0.002) on, this one may go either way.

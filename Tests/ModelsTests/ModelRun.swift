@@ -14,7 +14,7 @@ final class ModelRun {
   init(
     path: String, threads: Int = 2, blocks: Int = 64, blockSize: Int = 16,
     kvElementType: KVLayout.ElementType = .f16, shuffled: Bool = false,
-    activations: ActivationType = .float32
+    activations: ActivationType = .standard
   ) throws {
     model = try LlamaModel(
       file: GGUFFile(path: path), threads: ThreadPool(threads: threads), maxContext: nil, blockSize: blockSize,

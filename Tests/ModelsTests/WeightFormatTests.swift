@@ -46,7 +46,7 @@ private func randomBlock(_ format: TensorFormat, _ dice: inout SplitMix64) -> [U
     let packed = tiny.write { (type, randomMatrix($0, format).bytes) }
     let plain = tiny.write { (.f32, TinyModel.float32Bytes(randomMatrix($0, format).values)) }
     let tokens = randomTokens(9, seed: 3)
-    let found = try ModelRun(path: packed.path, kvElementType: .f32).logits(of: tokens)
+    let found = try ModelRun(path: packed.path, kvElementType: .f32, activations: .float32).logits(of: tokens)
     let expected = try ModelRun(path: plain.path, kvElementType: .f32).logits(of: tokens)
     let spread = expected.joined().map(abs).max()!
     #expect(spread > 0.5 && spread < 1000, "the weights are of a sensible size")

@@ -2,8 +2,8 @@
 //
 // Rules for every entry of the table, so that a row's result does not depend on its batch, and so that all tables
 // give the same bits:
-// - A sum over k is one chain of fused multiply-adds in the order of k: `acc = fmaf(x[k], w[k], acc)`. (Int8 products
-//   add a block's integers exactly, and then the blocks in order: `int8.h`.)
+// - A sum over k is one chain of fused multiply-adds in the order of k: `acc = fmaf(x[k], w[k], acc)`. (Products of
+//   integers add a block's exactly, and then the blocks in order: `integers.h`.)
 // - A sum over a row (norm, softmax) has eight lanes, element i in lane i % 8, reduced as ((0+4)+(2+6))+((1+5)+(3+7)).
 // - Weights are what ggml's reference dequantisers give, bit for bit.
 // No function allocates, blocks or keeps state. Pointers need no alignment beyond their element's.
@@ -50,6 +50,21 @@ typedef struct {
   float minima[XK_PANEL];
 } xk_int8_tile;
 
+/// As above in int16, scale = the greatest magnitude / 32767. Of each eight inputs, pair p holds p and p + 4.
+typedef struct {
+  float scale;
+  float sum;
+  int16_t quants[16][2];
+} xk_int16_block;
+
+/// As above for int16 products.
+typedef struct {
+  /// `[pair, in the order of `xk_int16_block`][output][input]`.
+  int16_t quants[16][XK_PANEL][2];
+  float scales[XK_PANEL];
+  float minima[XK_PANEL];
+} xk_int16_tile;
+
 /// What one instruction set can do. All tables give the same bits.
 typedef struct {
   /// `tile[k][j]` = weight of the panel's output j at input `first + k`, k in 0..<count, j in 0..<16.
@@ -68,12 +83,12 @@ typedef struct {
 
   /// Rounds activations to int8, block by block; to nearest even. `count` is a multiple of 32. A block of zeros, or of
   /// numbers below 2^-100, becomes zeros.
-  void (*quantize)(const float *x, size_t count, xk_int8_block *out);
+  void (*quantize_int8)(const float *x, size_t count, xk_int8_block *out);
 
-  /// As `unpack`, for int8 products; `format` is one that `xk_has_int8` is true of.
+  /// As `unpack`, for int8 products; `format` is one that `xk_has_integers` is true of.
   void (*unpack_int8)(uint32_t format, const uint8_t *panel, size_t first, size_t count, xk_int8_tile *tile);
 
-  /// As `tile_product`, of quantised rows; `int8.h` has the order of its arithmetic. `is_signed`: the tile's quants are
+  /// As `tile_product`, of quantised rows; `integers.h` has the order of its arithmetic. `is_signed`: the tile's quants are
   /// bytes from -128, and its minima do not count; else they are nibbles. `count` inputs, whole blocks.
   void (*int8_tile_product)(const xk_int8_block *const *x, size_t rows, const xk_int8_tile *tile, int is_signed,
                             size_t count, float *sums, size_t stride, int add);
@@ -81,6 +96,14 @@ typedef struct {
   /// As `vector_product`, of a quantised row: the same bits as `unpack_int8` and `int8_tile_product`.
   void (*int8_vector_product)(uint32_t format, const xk_int8_block *x, const uint8_t *panel, size_t panels,
                               size_t columns, float *out);
+
+  /// The same four in int16.
+  void (*quantize_int16)(const float *x, size_t count, xk_int16_block *out);
+  void (*unpack_int16)(uint32_t format, const uint8_t *panel, size_t first, size_t count, xk_int16_tile *tile);
+  void (*int16_tile_product)(const xk_int16_block *const *x, size_t rows, const xk_int16_tile *tile, int is_signed,
+                             size_t count, float *sums, size_t stride, int add);
+  void (*int16_vector_product)(uint32_t format, const xk_int16_block *x, const uint8_t *panel, size_t panels,
+                               size_t columns, float *out);
 
   /// `out[i] = x[i] · (1 / √(mean(x²) + epsilon)) · weight[i]`.
   void (*rms_norm)(const float *x, const float *weight, float epsilon, size_t count, float *out);
@@ -144,8 +167,8 @@ size_t xk_panel_bytes(uint32_t format, size_t columns);
 size_t xk_block_elements(uint32_t format);
 size_t xk_block_bytes(uint32_t format);
 
-/// Whether int8 products can take the format's weights, and whether its quants are signed bytes (else nibbles).
-int xk_has_int8(uint32_t format);
+/// Whether products of integers can take the format's weights, and whether its quants are signed bytes (else nibbles).
+int xk_has_integers(uint32_t format);
 int xk_has_signed_quants(uint32_t format);
 
 /// Repacks `rows` (1…16) rows of the file, in its format, `columns` weights each, into one panel. Missing rows become

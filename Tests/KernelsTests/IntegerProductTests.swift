@@ -2,21 +2,25 @@ import Kernels
 import TestSupport
 import Testing
 
-struct Int8ProductTests {
+struct IntegerProductTests {
   typealias Fixture = MatrixProductTests.Fixture
   static let formats: [TensorFormat] = [.q4_0, .q4_1, .q5_0, .q8_0]
+  static let types: [ActivationType] = [.int16, .int8]
   /// More than one stretch of a tile.
   static let columns = 1056
 
-  @Test(arguments: formats)
+  @Test(arguments: formats, types)
   func `A product adds each block's integers exactly and the blocks in order, on every instruction set`(
-    format: TensorFormat
+    format: TensorFormat, activations: ActivationType
   ) {
-    let fixture = Fixture(format, rows: 67, columns: Self.columns, activations: .int8)
+    let fixture = Fixture(format, rows: 67, columns: Self.columns, activations: activations)
     var random = SplitMix64(seed: 14)
     let x = random.floats(3 * Self.columns)
     let rows = (0..<3).map { x[$0 * Self.columns..<($0 + 1) * Self.columns] }
-    let expected = rows.map { referenceInt8Product($0, fixture.bytes, format: format, rows: fixture.rows) }
+    let expected = rows.map {
+      referenceIntegerProduct(
+        $0, greatest: activations.greatest, fixture.bytes, format: format, rows: fixture.rows)
+    }
     for instructions in InstructionSet.available {
       let together = fixture.multiply(x, instructions)
       expectSameBits(together, Array(expected.joined()), "\(instructions.name), three rows")
@@ -25,9 +29,11 @@ struct Int8ProductTests {
     }
   }
 
-  @Test(arguments: formats)
-  func `A row alone has the same bits as in any batch, on one or two threads`(format: TensorFormat) {
-    let fixture = Fixture(format, rows: 200, columns: Self.columns, activations: .int8)
+  @Test(arguments: formats, types)
+  func `A row alone has the same bits as in any batch, on one or two threads`(
+    format: TensorFormat, activations: ActivationType
+  ) {
+    let fixture = Fixture(format, rows: 200, columns: Self.columns, activations: activations)
     var random = SplitMix64(seed: 15)
     let x = random.floats(110 * Self.columns)
     let alone = (0..<110).map {
@@ -41,35 +47,38 @@ struct Int8ProductTests {
     }
   }
 
-  @Test(arguments: formats, InstructionSet.available)
-  func `The greatest integers do not overflow`(format: TensorFormat, instructions: InstructionSet) {
+  @Test(arguments: formats, types)
+  func `The greatest integers do not overflow`(format: TensorFormat, activations: ActivationType) {
     let scale: [UInt8] = [0, 0x3c]  // 1
     let zero: [UInt8] = format == .q4_1 ? [0, 0] : []
     for quants: UInt8 in [0xff, 0x80, 0x7f, 0] {
       let block = scale + zero + [UInt8](repeating: quants, count: format == .q8_0 ? 32 : format == .q5_0 ? 20 : 16)
       let matrix = PackedMatrix(
-        packing: block, format: format, rows: 1, columns: 32, activations: .int8, threads: MatrixProductTests.single)
-      for sign: Float in [1, -1] {
-        let x = [Float](repeating: sign * 127, count: 32)
+        packing: block, format: format, rows: 1, columns: 32, activations: activations,
+        threads: MatrixProductTests.single)
+      for (sign, instructions) in [1, -1].flatMap({ sign in InstructionSet.available.map { (sign as Float, $0) } }) {
+        let x = [Float](repeating: sign * activations.greatest, count: 32)
         var out: Float = 0
         matrix.multiply(
           x, rows: 1, into: &out, quantized: QuantizedRows(), threads: MatrixProductTests.single, on: instructions)
-        #expect(out == referenceInt8Product(x, block, format: format, rows: 1)[0])
+        let expected = referenceIntegerProduct(x, greatest: activations.greatest, block, format: format, rows: 1)
+        #expect(out == expected[0], "\(quants), \(sign), \(instructions.name)")
       }
     }
   }
 
-  @Test(arguments: InstructionSet.available)
-  func `Blocks of zeros and of next to nothing are zeros`(instructions: InstructionSet) {
-    let fixture = Fixture(.q4_1, rows: 16, columns: 64, activations: .int8)
-    let x = [Float](repeating: 0, count: 32) + [Float](repeating: 1e-40, count: 32)
+  @Test(arguments: InstructionSet.available, types)
+  func `Blocks of zeros and of next to nothing are zeros`(instructions: InstructionSet, activations: ActivationType) {
+    let fixture = Fixture(.q4_1, rows: 16, columns: 64, activations: activations)
+    let x = [Float](repeating: 0, count: 32) + [Float](repeating: 0x1p-140, count: 32)
     #expect(fixture.multiply(x, instructions).allSatisfy { $0 == 0 })
   }
 
-  @Test func `Formats without int8 products are multiplied in float32`() {
+  @Test(arguments: types)
+  func `Formats without products of integers are multiplied in float32`(activations: ActivationType) {
     for format in TensorFormat.allCases where !Self.formats.contains(format) {
       let columns = MatrixProductTests.columns(format)
-      let asked = Fixture(format, rows: 33, columns: columns, activations: .int8)
+      let asked = Fixture(format, rows: 33, columns: columns, activations: activations)
       #expect(asked.matrix.activations == .float32)
       var random = SplitMix64(seed: 16)
       let x = random.floats(2 * columns)
@@ -78,9 +87,9 @@ struct Int8ProductTests {
     }
   }
 
-  @Test func `Matrices of several formats in one region give what each gives alone`() {
-    let fixtures = [(TensorFormat.q4_1, 64), (.f16, 17), (.q8_0, 40)].map {
-      Fixture($0.0, rows: $0.1, columns: 96, activations: .int8)
+  @Test func `Matrices of several formats and types in one region give what each gives alone`() {
+    let fixtures = [(TensorFormat.q4_1, 64, ActivationType.int8), (.f16, 17, .int8), (.q8_0, 40, .int16)].map {
+      Fixture($0.0, rows: $0.1, columns: 96, activations: $0.2)
     }
     var random = SplitMix64(seed: 17)
     let x = random.floats(5 * 96)
@@ -94,4 +103,9 @@ struct Int8ProductTests {
       expectSameBits(together, fixture.multiply(x))
     }
   }
+}
+
+extension ActivationType {
+  /// The quant of a block's greatest number.
+  fileprivate var greatest: Float { self == .int8 ? 127 : 32_767 }
 }

@@ -1,12 +1,12 @@
 import Kernels
 
-/// A row by a matrix in int8, in plain words: activations rounded in blocks of 32, integers added exactly, blocks in
-/// order.
-func referenceInt8Product(
-  _ x: some Collection<Float>, _ bytes: [UInt8], format: TensorFormat, rows: Int
+/// A row by a matrix in integers up to `greatest`, in plain words: activations rounded in blocks of 32, integers added
+/// exactly, blocks in order.
+func referenceIntegerProduct(
+  _ x: some Collection<Float>, greatest: Float, _ bytes: [UInt8], format: TensorFormat, rows: Int
 ) -> [Float] {
   let x = Array(x)
-  let blocks = stride(from: 0, to: x.count, by: 32).map { ReferenceInt8Block(x[$0..<$0 + 32]) }
+  let blocks = stride(from: 0, to: x.count, by: 32).map { ReferenceBlock(x[$0..<$0 + 32], greatest: greatest) }
   return (0..<rows).map { row in
     blocks.enumerated().reduce(Float(0)) { sum, block in
       let start = (row * blocks.count + block.offset) * format.bytesPerBlock
@@ -18,16 +18,16 @@ func referenceInt8Product(
   }
 }
 
-/// 32 activations: a scale of the greatest / 127, and integers.
-private struct ReferenceInt8Block {
+/// 32 activations: a scale, and integers.
+private struct ReferenceBlock {
   let scale: Float
   let quants: [Int]
   var sum: Float { Float(quants.reduce(0, +)) * scale }
 
-  init(_ x: ArraySlice<Float>) {
+  init(_ x: ArraySlice<Float>, greatest: Float) {
     let most = x.map(abs).max()!
-    scale = most < 0x1p-100 ? 0 : most / 127
-    quants = x.map { most < 0x1p-100 ? 0 : Int(($0 * (127 / most)).rounded(.toNearestOrEven)) }
+    scale = most < 0x1p-100 ? 0 : most / greatest
+    quants = x.map { most < 0x1p-100 ? 0 : Int(($0 * (greatest / most)).rounded(.toNearestOrEven)) }
   }
 }
 

@@ -1,4 +1,4 @@
-// What the int8 products of all instruction sets share.
+// What the int8 and int16 products of all instruction sets share.
 //
 // An output's sum goes block by block, in order: the block's 32 products of integers are added exactly, so in any
 // order; then `sum = fmaf((float)dot, scale_w · scale_x, sum)`, and where weights have a minimum
@@ -7,8 +7,12 @@
 #include "CKernels.h"
 #include "half.h"
 
-/// Below it a block's greatest number counts as zero: 127 / it must not overflow.
-#define XK_INT8_SMALLEST 0x1p-100f
+/// Below it a block's greatest number counts as zero: `XK_INT16_MAX` / it must not overflow.
+#define XK_SMALLEST 0x1p-100f
 
-/// Where input k of eight lies in a quantised row and in a packed word: even ones before odd ones.
+/// The quant of a block's greatest number.
+#define XK_INT8_MAX 127
+#define XK_INT16_MAX 32767
+
+/// Where input k of eight lies in a row of int8 and in a packed word: even ones before odd ones.
 static inline size_t xk_even_first(size_t k) { return (k & 1) * 4 + k / 2; }
