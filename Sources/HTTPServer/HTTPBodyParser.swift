@@ -56,6 +56,8 @@ package struct HTTPBodyParser: Sendable {
     case trailers(bytes: Int)
     case untilClose
     case done
+
+    var isDone: Bool { if case .done = self { true } else { false } }
   }
 
   private static let longestLine = 1024
@@ -107,6 +109,18 @@ package struct HTTPBodyParser: Sendable {
         return .end
       }
     }
+  }
+
+  /// As `next`, but all parts that are there come as one: what handles a part costs more than copying it.
+  package mutating func nextJoined(_ buffer: inout ByteBuffer) throws(HTTPProtocolError) -> Part? {
+    guard case .bytes(let first)? = try next(&buffer) else { return state.isDone ? .end : nil }
+    guard case .bytes(let second)? = try next(&buffer) else { return .bytes(first) }
+    var joined = ByteBufferAllocator().buffer(
+      capacity: first.readableBytes + second.readableBytes + buffer.readableBytes)
+    joined.writeImmutableBuffer(first)
+    joined.writeImmutableBuffer(second)
+    while case .bytes(let part)? = try next(&buffer) { joined.writeImmutableBuffer(part) }
+    return .bytes(joined)
   }
 
   /// One step through the lines between chunks. Returns false if the line is not all there yet.

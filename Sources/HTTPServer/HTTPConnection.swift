@@ -56,6 +56,7 @@ final class HTTPConnection: ChannelInboundHandler {
       inbox.writeBuffer(&bytes)
     }
     advance()
+    if inbox.readableBytes == 0 { inbox = ByteBuffer() }
   }
 
   func channelReadComplete(context: ChannelHandlerContext) {
@@ -109,6 +110,7 @@ final class HTTPConnection: ChannelInboundHandler {
         case .request(let request): begin(request, context)
         case .awaitsContinue:
           append { out in out.writeStaticString("HTTP/1.1 100 Continue\r\n\r\n") }
+          flush()
           setReadDeadline()
           return
         case nil:
@@ -177,10 +179,11 @@ final class HTTPConnection: ChannelInboundHandler {
 
   var isWritable: Bool { context?.channel.isWritable ?? true }
 
+  /// What is appended leaves with the next `flush`.
   func append(_ write: (inout ByteBuffer) -> Void) {
     guard context != nil else { return }
+    if outbox.capacity == 0 { outbox.reserveCapacity(512) }
     write(&outbox)
-    scheduleFlush()
   }
 
   func append(_ bytes: ByteBuffer) {
@@ -191,7 +194,17 @@ final class HTTPConnection: ChannelInboundHandler {
       moveOutbox(context)
       context.write(wrapOutboundOut(bytes), promise: nil)
     }
-    scheduleFlush()
+  }
+
+  /// - Parameter bytes: Not empty.
+  func append(chunk bytes: ByteBuffer) {
+    if outbox.writableBytes < bytes.readableBytes + Self.chunkOverhead {
+      outbox.reserveCapacity(minimumWritableBytes: min(bytes.readableBytes, 16 * 1024) + Self.chunkOverhead)
+    }
+    outbox.writeHexadecimal(bytes.readableBytes)
+    outbox.writeStaticString("\r\n")
+    append(bytes)
+    outbox.writeStaticString("\r\n")
   }
 
   /// Called by the writer when its response is whole.
@@ -228,13 +241,13 @@ final class HTTPConnection: ChannelInboundHandler {
   }
 
   /// Writes of one turn of the event loop leave together.
-  private func scheduleFlush() {
+  func scheduleFlush() {
     guard !flushIsScheduled, let context else { return }
     flushIsScheduled = true
     context.eventLoop.assumeIsolatedUnsafeUnchecked().execute { self.flush() }
   }
 
-  private func flush() {
+  func flush() {
     flushIsScheduled = false
     guard let context else { return }
     moveOutbox(context)
@@ -244,7 +257,18 @@ final class HTTPConnection: ChannelInboundHandler {
   private func moveOutbox(_ context: ChannelHandlerContext) {
     guard outbox.readableBytes > 0 else { return }
     context.write(wrapOutboundOut(outbox), promise: nil)
-    outbox = context.channel.allocator.buffer(capacity: 1024)
+    outbox = ByteBuffer()
+  }
+
+  /// A size of at most 15 digits, and two line ends.
+  private static let chunkOverhead = 20
+}
+
+extension ByteBuffer {
+  /// - Parameter number: Not negative.
+  fileprivate mutating func writeHexadecimal(_ number: Int) {
+    // At most 15 digits, which a String holds without an allocation.
+    writeString(String(number, radix: 16))
   }
 }
 

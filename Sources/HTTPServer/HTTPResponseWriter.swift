@@ -72,7 +72,11 @@ package final class HTTPResponseWriter: @unchecked Sendable {
     onLoop { $0.startOnLoop(status, headers) }
   }
 
-  package func write(_ bytes: ByteBuffer) { onLoop { $0.writeOnLoop(bytes) } }
+  package func write(_ bytes: ByteBuffer) {
+    // Without a closure's allocation where a stream's every part comes by.
+    if eventLoop.inEventLoop { return writeOnLoop(bytes) }
+    eventLoop.execute { self.writeOnLoop(bytes) }
+  }
 
   package func end() { onLoop { $0.endOnLoop() } }
 
@@ -111,6 +115,11 @@ package final class HTTPResponseWriter: @unchecked Sendable {
   }
 
   // MARK: On the event loop only
+
+  /// What is written waits for `flush` or the response's end, instead of leaving at the end of the event loop's turn.
+  package var isFlushedByOwner = false
+
+  package func flush() { connection?.flush() }
 
   /// `body` runs once, after the response's last byte or the client's leaving; at once if that has already happened.
   /// One handler; the last set stays.
@@ -191,6 +200,7 @@ package final class HTTPResponseWriter: @unchecked Sendable {
       }
       out.writeStaticString("\r\n")
     }
+    if !isFlushedByOwner { connection.scheduleFlush() }
   }
 
   private func writeOnLoop(_ bytes: ByteBuffer) {
@@ -204,14 +214,9 @@ package final class HTTPResponseWriter: @unchecked Sendable {
       guard bytes.readableBytes <= remaining else { return connection.close() }
       state = .streaming(.length(remaining: remaining - bytes.readableBytes))
       connection.append(bytes)
-    case .chunked:
-      connection.append { out in
-        out.writeHexadecimal(bytes.readableBytes)
-        out.writeStaticString("\r\n")
-      }
-      connection.append(bytes)
-      connection.append { out in out.writeStaticString("\r\n") }
+    case .chunked: connection.append(chunk: bytes)
     }
+    if !isFlushedByOwner { connection.scheduleFlush() }
   }
 
   private func endOnLoop() {
@@ -226,6 +231,7 @@ package final class HTTPResponseWriter: @unchecked Sendable {
     self.connection = nil
     let ended = endHandler
     release()
+    if isFlushedByOwner { connection.flush() } else { connection.scheduleFlush() }
     ended?(summary)
     connection.responseEnded(keepAlive: keepAlive)
   }
@@ -244,12 +250,6 @@ package struct HTTPClientGone: Error, CustomStringConvertible {
 }
 
 extension ByteBuffer {
-  /// - Parameter number: Not negative.
-  fileprivate mutating func writeHexadecimal(_ number: Int) {
-    // At most 15 digits, which a String holds without an allocation.
-    writeString(String(number, radix: 16))
-  }
-
   /// Status line and fields without the empty line. Framing fields of `headers` that are the server's are left out, and
   /// a control byte in a value becomes a space, so that no value can begin a new line. `Date` is added if it is missing;
   /// a response that is passed on has its origin's.

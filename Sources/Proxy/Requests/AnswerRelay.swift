@@ -74,6 +74,9 @@ extension RequestExchange: UpstreamLegDelegate {
     }
   }
 
+  /// What came together leaves together, and at once: other connections' turn comes after it.
+  func legPaused(_ leg: UpstreamLeg) { writer.flush() }
+
   func legEnded(_ leg: UpstreamLeg) {
     if isCompanion(leg) { return companionEnded(nil) }
     guard leg === self.leg else { return }
@@ -120,6 +123,7 @@ extension RequestExchange: UpstreamLegDelegate {
     relayBegins(leg)
     guard isFirst else { return }
     writer.onWritable { self.resumeReading() }
+    writer.isFlushedByOwner = true
     writer.start(head.status, headers: ForwardedHeaders.response(head.headers, requestID: requestID))
   }
 

@@ -145,7 +145,7 @@ final class RequestExchange: @unchecked Sendable {
     guard let worker = pickPrefiller(excluding), let body = asked.body, let handoff = plan.handoff else {
       return withoutWorker()
     }
-    let pair = LegPair(prefiller: worker.address, decoder: nil, room: LegPair.newRoom())
+    let pair = LegPair(prefiller: worker.address, decoder: nil, room: 0)
     self.pair = pair
     run(.prefill, on: worker, handoff.prefillBody(of: body, pair: pair))
   }
@@ -299,6 +299,7 @@ final class RequestExchange: @unchecked Sendable {
   // MARK: What the legs say
 
   func failLeg(_ leg: UpstreamLeg, _ fault: LegFault) {
+    writer.flush()
     leg.cancel()
     self.leg = nil
     companion?.cancel()

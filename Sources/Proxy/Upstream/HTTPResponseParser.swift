@@ -7,7 +7,8 @@ struct UpstreamHead: Sendable {
   var headers: HTTPHeaders
 }
 
-/// Takes one response out of a worker's bytes, as strictly as requests are read. Interim responses are passed over.
+/// Takes one response out of a worker's bytes, as strictly as requests are read. Interim responses are passed over. What
+/// is there of a body comes as one, however the worker cut it.
 struct HTTPResponseParser {
   enum Event {
     case head(UpstreamHead)
@@ -55,7 +56,7 @@ struct HTTPResponseParser {
         return .head(UpstreamHead(status: head.status, headers: head.headers))
       case .body(var parser):
         defer { if case .body = state { state = .body(parser) } }
-        switch try parser.next(&inbox) {
+        switch try parser.nextJoined(&inbox) {
         case nil: return nil
         case .bytes(let bytes): return .bytes(bytes)
         case .end:

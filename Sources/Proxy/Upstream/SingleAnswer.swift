@@ -58,6 +58,8 @@ final class SingleAnswer: UpstreamLegDelegate {
     if body.readableBytes > Self.mostBytes { leg.fail(.tooLarge) }
   }
 
+  func legPaused(_ leg: UpstreamLeg) {}
+
   func legEnded(_ leg: UpstreamLeg) { finish(.success((status, body))) }
 
   func leg(_ leg: UpstreamLeg, failed fault: LegFault) { finish(.failure(fault)) }

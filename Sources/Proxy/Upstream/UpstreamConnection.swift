@@ -50,7 +50,9 @@ final class UpstreamConnection: ChannelInboundHandler {
     guard pause != isReadingPaused, let context else { return }
     isReadingPaused = pause
     try? context.channel.syncOptions?.setOption(.autoRead, value: !pause)
-    if !pause { parse() }
+    guard !pause else { return }
+    parse()
+    leg?.handedOver()
   }
 
   // MARK: The channel's life
@@ -71,7 +73,11 @@ final class UpstreamConnection: ChannelInboundHandler {
       inbox.writeBuffer(&bytes)
     }
     parse()
+    // The channel reads into the same memory again if nobody holds it.
+    if inbox.readableBytes == 0 { inbox = ByteBuffer() }
   }
+
+  func channelReadComplete(context: ChannelHandlerContext) { leg?.handedOver() }
 
   func errorCaught(context: ChannelHandlerContext, error: any Error) { context.close(promise: nil) }
 

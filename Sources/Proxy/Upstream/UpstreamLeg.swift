@@ -5,6 +5,8 @@ import NIOHTTP1
 protocol UpstreamLegDelegate: AnyObject {
   func leg(_ leg: UpstreamLeg, received head: UpstreamHead)
   func leg(_ leg: UpstreamLeg, received bytes: ByteBuffer)
+  /// All that came at once has been handed over; more may follow.
+  func legPaused(_ leg: UpstreamLeg)
   func legEnded(_ leg: UpstreamLeg)
   func leg(_ leg: UpstreamLeg, failed fault: LegFault)
 }
@@ -86,6 +88,8 @@ final class UpstreamLeg {
       if finish() { delegate?.legEnded(self) }
     }
   }
+
+  func handedOver() { delegate?.legPaused(self) }
 
   /// - Parameter heardNothing: Not one byte of an answer had come. On a connection that had been idle this only says that
   ///   the worker closed it when we took it: both legs may be sent twice, so a new connection gets a try.
