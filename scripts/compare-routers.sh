@@ -10,30 +10,8 @@
 set -eu
 cd "$(dirname "$0")/.."
 
-PYTHON=${PYTHON:-python3}
-XPYD=${XPYD:-.build/release/xpyd}
-ROUTERS=${ROUTERS:-.build/routers}
-TOOLS=.build/benchmarks
-
-[ -x "$XPYD" ] || { echo "There is no $XPYD: run \`make build\`." >&2; exit 1; }
-
-mkdir -p "$TOOLS" "$ROUTERS"
-[ "$TOOLS/mock_engine" -nt Benchmarks/mock_engine.c ] ||
-  gcc -O2 -Wall -pthread -o "$TOOLS/mock_engine" Benchmarks/mock_engine.c
-[ "$TOOLS/loadgen" -nt Benchmarks/loadgen.c ] || gcc -O2 -Wall -o "$TOOLS/loadgen" Benchmarks/loadgen.c
-
-# install FOLDER PACKAGE...
-install() {
-  folder=$ROUTERS/$1
-  shift
-  [ -e "$folder/installed" ] && return
-  echo "Installing $* in $folder" >&2
-  "$PYTHON" -m venv "$folder"
-  "$folder/bin/pip" install --quiet --disable-pip-version-check "$@"
-  touch "$folder/installed"
-}
-install vllm-router-0.1.17 vllm-router==0.1.17
-install sglang-router-0.3.2 sglang-router==0.3.2
-case "$*" in *--lmcache-proxy*) install lmcache fastapi uvicorn httpx numpy ;; esac
+. scripts/tools.sh
+. scripts/routers.sh
+install_routers "$@"
 
 exec "$PYTHON" scripts/compare_routers.py --xpyd "$XPYD" --routers "$ROUTERS" --tools "$TOOLS" "$@"

@@ -144,7 +144,15 @@ class Process:
             pass
 
 
-def commands(options, prefillers, decoders):
+def add_arguments(parser):
+    """What `commands` needs; the scripts give the first three."""
+    parser.add_argument("--xpyd", type=pathlib.Path, required=True)
+    parser.add_argument("--tools", type=pathlib.Path, required=True)
+    parser.add_argument("--routers", type=pathlib.Path)
+    parser.add_argument("--lmcache-proxy", type=pathlib.Path, metavar="FILE")
+
+
+def commands(options, prefillers, decoders, xpyd_arguments=()):
     """Name → port → command. Every request is to take both legs, whatever its length."""
 
     def url(port):
@@ -159,8 +167,8 @@ def commands(options, prefillers, decoders):
     every = {
         "xpyd": lambda port: [
             options.xpyd, "proxy", "--port", port, "--prefiller-host", "127.0.0.1", "--decoder-host", "127.0.0.1",
-            "--num-prefillers", 2, "--prefiller-port", comma(prefillers), "--num-decoders", 2, "--decoder-port",
-            comma(decoders), "--handoff", "nixl", "--disagg-threshold", 0, *options.xpyd_arguments],
+            "--num-prefillers", len(prefillers), "--prefiller-port", comma(prefillers), "--num-decoders", len(decoders),
+            "--decoder-port", comma(decoders), "--handoff", "nixl", "--disagg-threshold", 0, *xpyd_arguments],
         "vllm-router": lambda port: [
             options.routers / VLLM / "bin/vllm-router", "--host", "127.0.0.1", "--port", port,
             "--vllm-pd-disaggregation", *flags("--prefill", prefillers), *flags("--decode", decoders),
@@ -175,7 +183,7 @@ def commands(options, prefillers, decoders):
             options.routers / LMCACHE / "bin/python", options.lmcache_proxy, "--host", "127.0.0.1", "--port", port,
             "--prefiller-host", "127.0.0.1", "--prefiller-port", prefillers[0], "--num-prefillers", 2,
             "--decoder-host", "127.0.0.1", "--decoder-port", decoders[0]]  # fmt: skip
-    return {name: every[name] for name in every if not options.only or name in options.only}
+    return every
 
 
 def prefill_legs(prefillers):
@@ -240,15 +248,12 @@ def print_table(results, names, rounds):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--xpyd", type=pathlib.Path, required=True)
-    parser.add_argument("--routers", type=pathlib.Path, required=True)
-    parser.add_argument("--tools", type=pathlib.Path, required=True)
+    add_arguments(parser)
     parser.add_argument("--quick", action="store_true", help="two rounds of a second and a half")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=4, help="of each run")
     parser.add_argument("--only", type=lambda text: text.split(","), help="routers, of xpyd, vllm-router, …")
     parser.add_argument("--workloads", type=lambda text: [int(part) for part in text.split(",")], help="1 to 5")
-    parser.add_argument("--lmcache-proxy", type=pathlib.Path, metavar="FILE")
     parser.add_argument("--xpyd-arguments", type=str.split, default=[], help="more of them for xpyd proxy")
     options = parser.parse_args()
     if options.quick:
@@ -267,7 +272,9 @@ def main():
         for role, port in zip(["prefill", "prefill", "decode", "decode"], ports):
             running.append(Process(f"mock-{port}", [options.tools / "mock_engine", "--port", port, "--role", role], logs))
         routers = {}
-        for name, command in commands(options, prefillers, decoders).items():
+        for name, command in commands(options, prefillers, decoders, options.xpyd_arguments).items():
+            if options.only and name not in options.only:
+                continue
             port = free_ports(1)[0]
             router = Process(name, command(port), logs)
             running.append(router)

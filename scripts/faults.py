@@ -12,18 +12,14 @@ import threading
 import time
 import urllib.request
 
+from compare_routers import Process, add_arguments, commands, free_ports
+
 DEADLINE = 30
 # A stream takes 32 x 5 ms, so that 200 of them last longer than a worker's restart.
-LOAD = ["--max-tokens", "32", "--verify", "1", "--timeout-ms", "20000"]
+LOAD = ["--max-tokens", "32", "--verify", "1", "--timeout-ms", "5000"]
 ENGINE = ["--itl-us", "5000", "--prefill-us", "2000", "--ttft-us", "2000"]
 PROXY = ["--prefill-timeout", "1", "--first-token-timeout", "1", "--idle-timeout", "1", "--log-level", "error",
          "--access-log", "/dev/null"]  # fmt: skip
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def get(port, path, data=None):
@@ -31,11 +27,11 @@ def get(port, path, data=None):
         return answer.read()
 
 
-def wait_for(port, path="/health"):
+def wait_for(port):
     end = time.monotonic() + DEADLINE
     while True:
         try:
-            return get(port, path)
+            return get(port, "/health")
         except OSError:
             assert time.monotonic() < end, f"nobody answers on port {port}"
             time.sleep(0.02)
@@ -44,9 +40,9 @@ def wait_for(port, path="/health"):
 class Engine:
     """One mock engine, that can be killed, started again and told to misbehave."""
 
-    def __init__(self, tools, role, settings):
+    def __init__(self, tools, role, settings, port):
         self.command = [tools / "mock_engine", "--role", role, *settings]
-        self.port = free_port()
+        self.port = port
         self.start()
 
     def start(self):
@@ -79,21 +75,19 @@ class Engine:
 
 
 class Deployment:
-    """Two prefillers, two decoders or more, and the proxy."""
+    """Two prefillers, two decoders or more, and a router."""
 
-    def __init__(self, options, decoders=2, engine=ENGINE):
+    def __init__(self, options, decoders=2, engine=ENGINE, router="xpyd"):
         self.options = options
-        self.prefillers = [Engine(options.tools, "prefill", engine) for _ in range(2)]
-        self.decoders = [Engine(options.tools, "decode", engine) for _ in range(decoders)]
-        self.port = free_port()
-        flags = [
-            "--prefiller-port", ",".join(str(each.port) for each in self.prefillers), "--num-prefillers", "2",
-            "--decoder-port", ",".join(str(each.port) for each in self.decoders), "--num-decoders", str(decoders),
-        ]  # fmt: skip
-        self.proxy = subprocess.Popen(
-            [options.xpyd, "proxy", "--port", str(self.port), *flags, *PROXY], stdout=subprocess.DEVNULL
-        )
-        wait_for(self.port, "/ready")
+        ports = free_ports(2 + decoders)
+        self.prefillers = [Engine(options.tools, "prefill", engine, port) for port in ports[:2]]
+        self.decoders = [Engine(options.tools, "decode", engine, port) for port in ports[2:]]
+        self.port = free_ports(1)[0]
+        command = commands(options, ports[:2], ports[2:], PROXY)[router]
+        logs = options.tools / "logs"
+        logs.mkdir(parents=True, exist_ok=True)
+        self.router = Process(router, command(self.port), logs)
+        self.router.await_answer(self.port)
 
     def start_load(self, *arguments):
         command = [self.options.tools / "loadgen", "--port", self.port, *arguments]
@@ -104,19 +98,19 @@ class Deployment:
         return json.loads(load.communicate()[0])
 
     def recovery(self, broken):
-        """Seconds from when the broken workers are well again until each has served a request."""
+        """Seconds from when the broken workers are well again until each has served a request; None after DEADLINE."""
         for engine in broken:
             engine.heal()
         before = {engine.port: engine.served for engine in broken}
         start = time.monotonic()
         while any(engine.served == before[engine.port] for engine in broken):
-            assert time.monotonic() < start + DEADLINE, "a worker that is well again gets no requests"
+            if time.monotonic() > start + DEADLINE:
+                return None
             self.load(2)
         return time.monotonic() - start
 
     def stop(self):
-        self.proxy.kill()
-        self.proxy.wait()
+        self.router.stop()
         for engine in self.prefillers + self.decoders:
             engine.kill()
 
@@ -151,8 +145,8 @@ FAULTS = {
 }
 
 
-def measure(options, fault):
-    deployment = Deployment(options)
+def measure(options, fault, router):
+    deployment = Deployment(options, router=router)
     try:
         deployment.load(32)
         broken, wait = FAULTS[fault](deployment)
@@ -160,12 +154,40 @@ def measure(options, fault):
         if wait:
             wait()
         return {
-            "fault": fault, "requests": options.requests, "lost": options.requests - result["ok"],
-            "outcomes": result["outcomes"], "total_ms": result["total_ms"],
+            "fault": fault, "router": router, "requests": options.requests, "lost": options.requests - result["ok"],
+            "outcomes": result["outcomes"], "total_ms": result["total_ms"], "is_broken": bool(broken),
             "recovery_s": deployment.recovery(broken) if broken else None,
         }  # fmt: skip
     finally:
         deployment.stop()
+
+
+def cell(result, without):
+    """Of the requests that were not lost: what the fault added to the median, and the latency of the slowest."""
+    if result["lost"] == result["requests"]:
+        figures = ["all", "–", "–"]
+    else:
+        added = result["total_ms"]["p50"] - without["total_ms"]["p50"]
+        figures = [result["lost"], f"{added:+.0f}", f"{result['total_ms']['max']:.0f}"]
+    if result["is_broken"]:
+        recovery = result["recovery_s"]
+        figures.append(f"> {DEADLINE}" if recovery is None else f"{recovery:.1f}")
+    return " · ".join(map(str, figures))
+
+
+def print_faults(options, routers):
+    """Returns the results, a list for each router."""
+    results = {router: [] for router in routers}
+    print(f"Lost of {options.requests} · added to the p50, ms · slowest, ms · recovery, s\n")
+    print("| fault | " + " | ".join(routers) + " |\n|" + "---|" * (1 + len(routers)))
+    for fault in FAULTS:
+        if fault != "none" and options.only not in fault:
+            continue
+        for router in routers:
+            results[router].append(measure(options, fault, router))
+        cells = [cell(results[router][-1], results[router][0]) for router in routers]
+        print("| " + " | ".join([fault, *cells]) + " |", flush=True)
+    return results
 
 
 # When a client leaves: the workers' times, so that it leaves well within this part of its request.
@@ -215,32 +237,18 @@ def print_leaving(options):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--xpyd", required=True)
-    parser.add_argument("--tools", type=pathlib.Path, required=True)
+    add_arguments(parser)
     parser.add_argument("--requests", type=int, default=200)
     parser.add_argument("--only", default="", help="faults whose name contains this")
+    parser.add_argument("--peers", action="store_true", help="other routers too")
     parser.add_argument("--json", type=pathlib.Path, help="raw results")
     options = parser.parse_args()
-    names = [name for name in FAULTS if name == "none" or options.only in name]
-    results = []
-    print(f"| fault | lost of {options.requests} | latency p50 / p99 / max, ms | added p50, ms | recovery, s |")
-    print("|---|---|---|---|---|")
-    for name in names:
-        result = measure(options, name)
-        results.append(result)
-        total = result["total_ms"]
-        added = total["p50"] - results[0]["total_ms"]["p50"]
-        recovery = "" if result["recovery_s"] is None else f"{result['recovery_s']:.2f}"
-        print(
-            f"| {name} | {result['lost']} | {total['p50']:.0f} / {total['p99']:.0f} / {total['max']:.0f} "
-            f"| {added:.0f} | {recovery} |",
-            flush=True,
-        )
+    results = print_faults(options, list(commands(options, [], [])) if options.peers else ["xpyd"])
     if not options.only:
         print_leaving(options)
     if options.json:
         options.json.write_text(json.dumps(results, indent=1) + "\n")
-    return any(result["lost"] for result in results)
+    return any(result["lost"] or result["is_broken"] and result["recovery_s"] is None for result in results["xpyd"])
 
 
 if __name__ == "__main__":

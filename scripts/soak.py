@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 
+from compare_routers import add_arguments
 from faults import DEADLINE, Deployment, get
 
 # One worker at a time, so that each role has one that is well; what is broken is the worker's name in the table.
@@ -39,7 +40,7 @@ class Watch:
 
     def __init__(self, deployment):
         self.deployment = deployment
-        self.folder = pathlib.Path("/proc", str(deployment.proxy.pid))
+        self.folder = pathlib.Path("/proc", str(deployment.router.process.pid))
 
     @property
     def resident_mb(self):
@@ -129,8 +130,7 @@ def leave(deployment, options):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--xpyd", required=True)
-    parser.add_argument("--tools", type=pathlib.Path, required=True)
+    add_arguments(parser)
     parser.add_argument("--seconds", type=float, default=600)
     parser.add_argument("--streams", type=int, default=256)
     parser.add_argument("--fault-every", type=float, default=5, help="seconds")

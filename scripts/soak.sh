@@ -9,11 +9,5 @@
 set -eu
 cd "$(dirname "$0")/.."
 
-XPYD=${XPYD:-.build/release/xpyd}
-TOOLS=.build/benchmarks
-[ -x "$XPYD" ] || { echo "There is no $XPYD: run \`make build\`." >&2; exit 1; }
-mkdir -p "$TOOLS"
-for tool in mock_engine loadgen; do
-  [ "$TOOLS/$tool" -nt "Benchmarks/$tool.c" ] || ${CC:-gcc} -O2 -Wall -pthread -o "$TOOLS/$tool" "Benchmarks/$tool.c"
-done
+. scripts/tools.sh
 exec "${PYTHON:-python3}" scripts/soak.py --xpyd "$XPYD" --tools "$TOOLS" "$@"
