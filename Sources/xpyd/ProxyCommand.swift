@@ -34,8 +34,8 @@ struct ProxyCommand: AsyncParsableCommand {
       """)
   var handoff = HandoffKind.auto
 
-  @Option(help: "Event loops.")
-  var threads = max(1, ProcessInfo.processInfo.activeProcessorCount / 2)
+  @Option(help: "Event loops; one for each processor, but not more than 8, if it is not given.")
+  var threads = max(1, min(8, ProcessInfo.processInfo.activeProcessorCount))
 
   @Option(help: ArgumentHelp("How often the TTFT block is written if there were requests.", valueName: "seconds"))
   var statsInterval = 5.0

@@ -5,10 +5,11 @@ package struct LegPair: Sendable {
   package var prefiller: WorkerAddress
   /// nil while it is not chosen yet, which may be so under `HandoffTiming.afterPrefill` only.
   package var decoder: WorkerAddress?
-  /// Random and new for each attempt; at most `Int64.max`, because workers read it as a signed number.
+  /// Under `HandoffTiming.together`: random and new for each attempt; at most `Int64.max`, because workers read it as a
+  /// signed number.
   package var room: UInt64
 
-  package init(prefiller: WorkerAddress, decoder: WorkerAddress?, room: UInt64) {
+  package init(prefiller: WorkerAddress, decoder: WorkerAddress?, room: UInt64 = 0) {
     self.prefiller = prefiller
     self.decoder = decoder
     self.room = room

@@ -145,7 +145,7 @@ final class RequestExchange: @unchecked Sendable {
     guard let worker = pickPrefiller(excluding), let body = asked.body, let handoff = plan.handoff else {
       return withoutWorker()
     }
-    let pair = LegPair(prefiller: worker.address, decoder: nil, room: 0)
+    let pair = LegPair(prefiller: worker.address, decoder: nil)
     self.pair = pair
     run(.prefill, on: worker, handoff.prefillBody(of: body, pair: pair))
   }
