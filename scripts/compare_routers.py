@@ -19,6 +19,8 @@ import time
 import urllib.request
 
 TICKS = os.sysconf("SC_CLK_TCK")
+# Benchmarks/relay.c: no router, but what the kernel takes for passing bytes on.
+RELAY = "bare relay"
 VLLM, SGLANG, LMCACHE = "vllm-router-0.1.17", "sglang-router-0.3.2", "lmcache"
 
 
@@ -204,7 +206,7 @@ def measure(options, workload, router, port, prefillers, decoders):
     run = json.loads(output)
     spent = (router.cpu_seconds() if router else 0) - before
     lost = {key: count for key, count in run["outcomes"].items() if key != "ok"}
-    if router and prefill_legs(prefillers) - legs < run["ok"]:
+    if router and router.name != RELAY and prefill_legs(prefillers) - legs < run["ok"]:
         print(f"{router.name}, {workload.name}: some requests had no prefill leg", file=sys.stderr)
     if lost:
         print(f"{router.name if router else 'direct'}, {workload.name}: lost {lost}", file=sys.stderr)
@@ -238,7 +240,7 @@ def print_table(results, names, rounds):
         runs = {name: [run[key] for run in results[workload, name]] for name in names}
         cells = ["–" if name == "direct" and key in ("cpu_request", "cpu_chunk", "peak_mb") else cell(runs[name], decimals)
                  for name in names]  # fmt: skip
-        peers = [runs[name] for name in names if name not in ("direct", "xpyd")]
+        peers = [runs[name] for name in names if name not in ("direct", RELAY, "xpyd")]
         last = ratio(runs["xpyd"], peers, more_is_better) if "xpyd" in runs else "–"
         print("| " + " | ".join([workload.name, figure, *cells, last]) + " |")
     lost = {name: sum(run["lost"] for workload, other in results if other == name for run in results[workload, name])
@@ -280,7 +282,11 @@ def main():
             running.append(router)
             router.await_answer(port)
             routers[name] = (router, port)
-        contenders = {"direct": (None, decoders[0]), **routers}
+        port = free_ports(1)[0]
+        relay = Process(RELAY, [options.tools / "relay", port, *decoders], logs)
+        running.append(relay)
+        relay.await_answer(port)
+        contenders = {"direct": (None, decoders[0]), RELAY: (relay, port), **routers}
         results = {(workload, name): [] for workload in workloads for name in contenders}
         for number in range(options.rounds):
             for workload in workloads:
