@@ -13,23 +13,28 @@ package final class Proxy: Sendable {
   private let checker: HealthChecker
   /// nil if there is nothing to find out.
   private let detector: HandoffDetector?
+  /// Where prefillers that push tell of it; nil under other handoffs.
+  private let listener: ZMTPListener?
   private let context: ProxyContext
   private let tasks: [Task<Void, Never>]
   private let isShuttingDown = Mutex(false)
 
   private init(
     server: HTTPServer, group: MultiThreadedEventLoopGroup, loops: [ProxyLoop], checker: HealthChecker,
-    detector: HandoffDetector?, context: ProxyContext
+    detector: HandoffDetector?, listener: ZMTPListener?, context: ProxyContext
   ) {
     self.server = server
     self.group = group
     self.loops = loops
     self.checker = checker
     self.detector = detector
+    self.listener = listener
     self.context = context
     tasks = [Self.report(context), Self.watchFiles(context)]
     port = server.port
   }
+
+  package var noticePort: Int? { listener?.port }
 
   /// - Parameter logLevel: The logger's, if it can be changed.
   /// - Throws: `HTTPServerError` if the address cannot be listened on; what is wrong with a file that is named.
@@ -43,6 +48,7 @@ package final class Proxy: Sendable {
     var limits = HTTPLimits()
     limits.bodyBytes = configuration.maxBodyBytes
     do {
+      let listener = try await listenForNotices(context, on: loops[0].eventLoop)
       let server = try await HTTPServer.start(
         host: configuration.host, port: configuration.port, group: group, limits: limits, tls: context.tls,
         logger: logger, responder: ProxyResponder(context: context, loops: loops))
@@ -51,7 +57,8 @@ package final class Proxy: Sendable {
       let detector = context.handoffChoice.isToBeDetected ? HandoffDetector(loop: loops[0]) : nil
       detector?.start()
       return Proxy(
-        server: server, group: group, loops: loops, checker: checker, detector: detector, context: context)
+        server: server, group: group, loops: loops, checker: checker, detector: detector, listener: listener,
+        context: context)
     } catch {
       try? await group.shutdownGracefully()
       throw error
@@ -69,10 +76,21 @@ package final class Proxy: Sendable {
     for task in tasks { task.cancel() }
     checker.stop()
     detector?.stop()
+    listener?.stop()
     await server.shutdown(grace: grace)
     for loop in loops { try? await loop.eventLoop.submit { loop.stop() }.get() }
     await context.accessLog?.stop()
     try? await group.shutdownGracefully()
+  }
+
+  private static func listenForNotices(
+    _ context: ProxyContext, on eventLoop: any EventLoop
+  ) async throws -> ZMTPListener? {
+    guard context.configuration.handoff == .lmcacheDisagg else { return nil }
+    let receivers = context.configuration.lmcache
+    return try await ZMTPListener.start(host: receivers.noticeHost, port: receivers.noticePort, on: eventLoop) {
+      if let notice = TransferNotice($0) { context.notices.came(notice) }
+    }
   }
 
   private static func watchFiles(_ context: ProxyContext) -> Task<Void, Never> {

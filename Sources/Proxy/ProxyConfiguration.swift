@@ -14,6 +14,7 @@ package struct ProxyConfiguration: Sendable {
   package var handoff = HandoffKind.nixl
   /// Of SGLang's prefillers: one for all of them, or one for each.
   package var bootstrapPorts = [SGLangHandoff.defaultPort]
+  package var lmcache = LMCacheReceivers()
   package var prefillPolicy = PolicyKind.roundRobin
   package var decodePolicy = PolicyKind.roundRobin
   package var disaggregation = DisaggregationThreshold.tokens(0)
@@ -66,6 +67,8 @@ package struct ProxyDeadlines: Sendable {
   package var prefill = Duration.seconds(120)
   /// A streamed answer's first event.
   package var firstToken = Duration.seconds(300)
+  /// For the notices of a transfer, from the prefill's answer on.
+  package var notice = Duration.seconds(10)
   /// Between two parts of an answer that has begun.
   package var idle = Duration.seconds(120)
   /// The whole request, with all its retries.
@@ -100,6 +103,8 @@ package enum HandoffKind: String, Sendable, CaseIterable {
   case nixl
   /// Two plain requests; the workers find the KV by its content.
   case lmcache
+  /// LMCache's `disagg_spec`: pushed to the decoder, with a notice to the proxy.
+  case lmcacheDisagg = "lmcache-disagg"
   /// SGLang's `bootstrap_room`: both legs at once.
   case sglang
   /// Aggregated workers: no prefill leg.

@@ -21,6 +21,7 @@ final class ProxyContext: Sendable {
   /// nil if the level cannot be changed.
   let logLevel: AdjustableLogLevel?
   let statistics: TTFTStatistics
+  let notices = TransferNotices()
   let rotation = Rotation()
   /// Random, so that no two proxies, nor two lives of one, give out the same request ids.
   private let requestIDPrefix = String(UInt64.random(in: .min ... .max) | 1 << 63, radix: 16)

@@ -21,6 +21,7 @@ struct ProxyCommand: AsyncParsableCommand {
   var port = 8000
 
   @OptionGroup(title: "Workers") var workers: WorkerOptions
+  @OptionGroup(title: "LMCache's disagg_spec") var lmcache: LMCacheOptions
   @OptionGroup(title: "Routing") var routing: RoutingOptions
   @OptionGroup(title: "Edge") var edge: EdgeOptions
   @OptionGroup(title: "Admission") var admission: AdmissionOptions
@@ -29,7 +30,7 @@ struct ProxyCommand: AsyncParsableCommand {
 
   @Option(
     help: """
-      nixl: kv_transfer_params; lmcache: two plain requests; sglang: bootstrap_room; none: workers that do both; auto: \
+      nixl: kv_transfer_params; lmcache: two plain requests; lmcache-disagg: disagg_spec; sglang: bootstrap_room; none: workers that do both; auto: \
       what the workers tell, else nixl.
       """)
   var handoff = HandoffKind.auto
@@ -55,8 +56,9 @@ struct ProxyCommand: AsyncParsableCommand {
     guard (1...1024).contains(threads) else {
       throw ValidationError("--threads must be from 1 to 1024, not \(threads).")
     }
-    guard try handoff != .sglang || workers.both().isEmpty else {
-      throw ValidationError("--both-port cannot be under --handoff sglang: SGLang's workers have one role each.")
+    guard try ![.sglang, .lmcacheDisagg].contains(handoff) || workers.both().isEmpty else {
+      throw ValidationError(
+        "--both-port cannot be under --handoff \(handoff.rawValue): its workers have one role each.")
     }
     try DeadlineOptions.check([("--stats-interval", statsInterval)])
     if workerApiKey.map(Self.isHeaderValue) == false {
@@ -87,6 +89,7 @@ struct ProxyCommand: AsyncParsableCommand {
     routing.apply(to: &configuration)
     configuration.threads = threads
     configuration.deadlines = deadlines.values
+    try lmcache.apply(to: &configuration, countsUp: workers.decodersCountUp())
     faults.apply(to: &configuration)
     configuration.statisticsInterval = .seconds(statsInterval)
     // Standard output is a file under `xpyd up`, which would keep the block in its buffer.
@@ -146,6 +149,9 @@ struct WorkerOptions: ParsableArguments {
 
   func decoders() throws -> [WorkerAddress] { try Self.pair(decoderHost, decoderPort, numDecoders, "decoder") }
 
+  /// Whether several decoders stand on one host, at ports one after the other.
+  func decodersCountUp() -> Bool { numDecoders > 1 && !decoderHost.contains(",") && !decoderPort.contains(",") }
+
   func both() throws -> [WorkerAddress] {
     guard let bothPort else {
       guard numBoth ?? 0 == 0 else { throw ValidationError("--num-both is \(numBoth ?? 0): give --both-port, too.") }
@@ -168,7 +174,7 @@ struct WorkerOptions: ParsableArguments {
     text.split(separator: ",", omittingEmptySubsequences: false).map { $0.trimmingCharacters(in: .whitespaces) }
   }
 
-  private static func numbers(_ text: String, _ flag: String) throws -> [Int] {
+  static func numbers(_ text: String, _ flag: String) throws -> [Int] {
     try list(text).map { text in
       guard let number = Int(text) else { throw ValidationError("\(flag): \(text) is not a number.") }
       return number

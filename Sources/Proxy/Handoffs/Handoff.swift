@@ -3,10 +3,10 @@ import NIOCore
 /// The workers of one attempt, and what only this attempt's legs share.
 package struct LegPair: Sendable {
   package var prefiller: WorkerAddress
-  /// nil while it is not chosen yet, which may be so under `HandoffTiming.afterPrefill` only.
+  /// nil while it is not chosen yet, which is so under `HandoffTiming.afterPrefill`.
   package var decoder: WorkerAddress?
-  /// Under `HandoffTiming.together`: random and new for each attempt; at most `Int64.max`, because workers read it as a
-  /// signed number.
+  /// But for `HandoffTiming.afterPrefill`: random and new for each attempt; at most `Int64.max`, because workers read it
+  /// as a signed number.
   package var room: UInt64
 
   package init(prefiller: WorkerAddress, decoder: WorkerAddress?, room: UInt64 = 0) {
@@ -15,14 +15,20 @@ package struct LegPair: Sendable {
     self.room = room
   }
 
+  /// What a prefiller calls the transfer when it tells that it is complete.
+  var transferID: String { "\(room)" }
+
   static func newRoom() -> UInt64 { .random(in: 0...UInt64(Int64.max)) }
 }
 
-package enum HandoffTiming: Sendable {
+package enum HandoffTiming: Sendable, Equatable {
   /// The decoder is chosen when the prefill's answer is there.
   case afterPrefill
   /// Both legs start at once. The prefill leg's answer is read and dropped; either leg's fault fails the attempt.
   case together
+  /// The decoder is chosen before the prefill, and gets the KV from the prefiller unasked. It may begin when so many
+  /// notices have come; the prefill's answer has the first token.
+  case pushed(notices: Int)
 }
 
 /// How the two legs of a request are tied. Its bodies are pure functions of the client's body and the pair.
@@ -51,6 +57,7 @@ extension ProxyConfiguration {
     case .nixl, .auto: NixlHandoff()
     case .lmcache: LMCacheHandoff()
     case .sglang: SGLangHandoff(prefillers: prefillers, bootstrapPorts: bootstrapPorts)
+    case .lmcacheDisagg: LMCacheDisaggHandoff(decoders: decoders, receivers: lmcache)
     case .none: nil
     }
   }

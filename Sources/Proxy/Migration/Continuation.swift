@@ -53,6 +53,13 @@ package struct Continuation: Sendable {
     includesUsage = body.text(of: "include_usage", in: "stream_options") == "true"
   }
 
+  /// Whether one engine may make the first token, and another go on behind it as if it had made that one too.
+  static func canFollowFirstToken(of body: ClientBody) -> Bool {
+    let kind = body.text(of: "messages") == nil ? TokenTrail.Kind.completions : .chat
+    guard let continuation = Continuation(body, kind: kind), !body.asks(for: "echo") else { return false }
+    return !continuation.hasStop && continuation.logprobs == nil && continuation.maxTokens.map { $0 > 1 } ?? true
+  }
+
   /// What the decoder is asked for besides, so that it can be followed.
   static let asking: [JSONEdit] = [.set("return_token_ids", "true")]
 

@@ -82,6 +82,22 @@ package struct StreamMigration: Sendable {
     }
   }
 
+  var kind: TokenTrail.Kind { trail.kind }
+
+  /// A prefiller's token is the stream's first.
+  ///
+  /// - Returns: What the client gets of it, and what comes next, which is possible; nil if nothing is, and the stream has
+  ///   not begun.
+  mutating func begin(with first: FirstToken) -> (events: ByteBuffer, rest: Remedy)? {
+    var begun = self
+    let (events, fault) = begun.take(first.events)
+    let rest = begun.remedy()
+    if case .impossible = rest { return nil }
+    guard fault == nil else { return nil }
+    self = begun
+    return (events, rest)
+  }
+
   package mutating func remedy() -> Remedy {
     if trail.isDone { return .complete(ByteBuffer()) }
     guard trail.canBeFollowed,
@@ -123,7 +139,9 @@ extension RequestExchange {
       context.metrics.migrated(.resumed)
       ask(for: AskedRequest(target: StreamMigration.target, body: body))
       log(.notice, "Stream goes on elsewhere", [:])
-      return machine.resumed(plan.route == .decoderAlone ? .decoderAlone : body.route(under: plan.handoff))
+      // A prefiller that pushes would begin the stream anew.
+      let isAlone = plan.route == .decoderAlone || pushedTo != nil
+      return machine.resumed(isAlone ? .decoderAlone : body.route(under: plan.handoff))
     }
   }
 }

@@ -122,9 +122,14 @@ extension RequestExchange: UpstreamLegDelegate {
     let isFirst = !machine.hasRelayed
     relayBegins(leg)
     guard isFirst else { return }
+    startAnswer(head.status, head.headers)
+  }
+
+  /// The client gets its head.
+  func startAnswer(_ status: HTTPResponseStatus, _ headers: HTTPHeaders) {
     writer.onWritable { self.resumeReading() }
     writer.isFlushedByOwner = true
-    writer.start(head.status, headers: ForwardedHeaders.response(head.headers, requestID: requestID))
+    writer.start(status, headers: ForwardedHeaders.response(headers, requestID: requestID))
   }
 
   private func relayEvents(_ events: ByteBuffer, _ leg: UpstreamLeg) {

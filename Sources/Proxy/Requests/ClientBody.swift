@@ -52,6 +52,7 @@ package struct ClientBody: Sendable {
   package func route(under handoff: (any Handoff)?) -> Route {
     guard let handoff else { return .decoderAlone }
     guard handoff.decodersCanPrefill else { return .twoLegs }
+    if case .pushed = handoff.timing { return Continuation.canFollowFirstToken(of: self) ? .twoLegs : .decoderAlone }
     if asksForSeveralSequences { return .decoderAlone }
     let limits = ["max_tokens", "max_completion_tokens"].compactMap(text(of:)).filter { $0 != "null" }
     if !limits.isEmpty, limits.allSatisfy({ $0 == "1" || $0 == "0" }) { return .prefillerAlone }

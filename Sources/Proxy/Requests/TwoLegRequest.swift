@@ -58,7 +58,7 @@ package struct TwoLegRequest: Sendable, Equatable {
 
   private static func beginning(_ route: Route, _ timing: HandoffTiming) -> State {
     switch (route, timing) {
-    case (.twoLegs, .afterPrefill): .prefilling
+    case (.twoLegs, .afterPrefill), (.twoLegs, .pushed): .prefilling
     case (.twoLegs, .together): .bothLegs
     case (.prefillerAlone, _): .answeringOnPrefiller
     case (.decoderAlone, _): .decoding(withHandoff: false)
@@ -66,6 +66,9 @@ package struct TwoLegRequest: Sendable, Equatable {
   }
 
   package func start() -> Action { next() }
+
+  /// The client has the first token, which the prefill leg's answer had.
+  package mutating func firstTokenIsOut() { hasRelayed = true }
 
   /// The prefill leg's answer is there, with or without a handoff in it.
   package mutating func prefilled(withHandoff: Bool) -> Action {
