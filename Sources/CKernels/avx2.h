@@ -3,7 +3,7 @@
 #pragma once
 #if defined(__x86_64__)
 #include "CKernels.h"
-#include "half.h"
+#include "panels.h"
 #include <immintrin.h>
 
 #define XK_AVX2 __attribute__((target("avx2,fma,f16c")))
@@ -11,6 +11,27 @@
 
 XK_AVX2_INLINE __m256 xk_load_halves(const void *halves) {
   return _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)halves));
+}
+
+XK_AVX2_INLINE __m256 xk_load_bytes(const uint8_t *bytes) {
+  return _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)bytes)));
+}
+
+/// Scales and minima of eight outputs, for the 16 inputs from 16 · `span` on (only Q6_K's differ from span to span).
+XK_AVX2_INLINE void xk_load_scales(uint32_t format, xk_stretch s, int span, int half, __m256 *d, __m256 *m) {
+  *d = xk_load_halves(s.block + 16 * half);
+  *m = xk_stores_minima(format) ? xk_load_halves(s.block + 2 * XK_PANEL + 16 * half)
+       : format == XK_Q4_0      ? _mm256_mul_ps(*d, _mm256_set1_ps(-8))
+                                : _mm256_setzero_ps();
+  if (format == XK_Q6_K) {
+    __m128i scales = _mm_loadl_epi64((const __m128i *)(s.own + span * XK_PANEL + 8 * half));
+    *d = _mm256_mul_ps(*d, _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(scales)));
+  }
+  if (format == XK_Q4_K || format == XK_Q5_K) {
+    *d = _mm256_mul_ps(*d, xk_load_bytes(s.own + 8 * half));
+    __m256 minima = _mm256_xor_ps(xk_load_bytes(s.own + XK_PANEL + 8 * half), _mm256_set1_ps(-0.0f));
+    *m = _mm256_mul_ps(*m, minima);
+  }
 }
 
 /// Eight rows of eight halves, `stride` halves apart, to eight columns.
@@ -38,13 +59,13 @@ void xk_avx2_vector_product(uint32_t format, const float *x, const uint8_t *pane
                             float *out);
 void xk_avx2_quantize_int8(const float *x, size_t count, xk_int8_block *out);
 void xk_avx2_unpack_int8(uint32_t format, const uint8_t *panel, size_t first, size_t count, xk_int8_tile *tile);
-void xk_avx2_int8_tile_product(const xk_int8_block *const *x, size_t rows, const xk_int8_tile *tile, int is_signed,
+void xk_avx2_int8_tile_product(uint32_t format, const xk_int8_block *const *x, size_t rows, const xk_int8_tile *tile,
                                size_t count, float *sums, size_t stride, int add);
 void xk_avx2_int8_vector_product(uint32_t format, const xk_int8_block *x, const uint8_t *panel, size_t panels,
                                  size_t columns, float *out);
 void xk_avx2_quantize_int16(const float *x, size_t count, xk_int16_block *out);
 void xk_avx2_unpack_int16(uint32_t format, const uint8_t *panel, size_t first, size_t count, xk_int16_tile *tile);
-void xk_avx2_int16_tile_product(const xk_int16_block *const *x, size_t rows, const xk_int16_tile *tile, int is_signed,
+void xk_avx2_int16_tile_product(uint32_t format, const xk_int16_block *const *x, size_t rows, const xk_int16_tile *tile,
                                 size_t count, float *sums, size_t stride, int add);
 void xk_avx2_int16_vector_product(uint32_t format, const xk_int16_block *x, const uint8_t *panel, size_t panels,
                                   size_t columns, float *out);

@@ -31,34 +31,36 @@ XK_AVX2 void xk_avx2_quantize_int16(const float *x, size_t count, xk_int16_block
 // MARK: weights
 
 /// The four pairs of inputs of group g of eight outputs, in the order of a quantised row.
-XK_AVX2_INLINE void block_pairs(uint32_t format, const uint8_t *block, size_t group, int half, __m256i pairs[4]) {
-  if (format == XK_Q8_0) {
-    const __m256i *quants = (const __m256i *)(block + 2 * XK_PANEL + group * 8 * XK_PANEL + 32 * half);
+XK_AVX2_INLINE void load_pairs(uint32_t format, xk_stretch s, size_t group, int half, __m256i pairs[4]) {
+  if (xk_is_nibbles(format)) {
+    __m256i nibbles = _mm256_loadu_si256((const __m256i *)(s.quants + group * 4 * XK_PANEL + 32 * half));
+    __m256i low = _mm256_set1_epi16(15);
+    pairs[0] = _mm256_and_si256(nibbles, low);
+    pairs[1] = _mm256_and_si256(_mm256_srli_epi16(nibbles, 4), low);
+    pairs[2] = _mm256_and_si256(_mm256_srli_epi16(nibbles, 8), low);
+    pairs[3] = _mm256_srli_epi16(nibbles, 12);
+  } else {
+    const __m256i *quants = (const __m256i *)(s.quants + group * 8 * XK_PANEL + 32 * half);
     for (int odd = 0; odd < 2; odd++) {
       __m256i bytes = _mm256_loadu_si256(quants + 2 * odd);
       pairs[odd] = _mm256_srai_epi16(_mm256_slli_epi16(bytes, 8), 8);
       pairs[odd + 2] = _mm256_srai_epi16(bytes, 8);
     }
-  } else {
-    const uint8_t *quants = block + (format == XK_Q4_1 ? 4 : 2) * XK_PANEL + group * 4 * XK_PANEL + 32 * half;
-    __m256i nibbles = _mm256_loadu_si256((const __m256i *)quants), low = _mm256_set1_epi16(15);
-    pairs[0] = _mm256_and_si256(nibbles, low);
-    pairs[1] = _mm256_and_si256(_mm256_srli_epi16(nibbles, 4), low);
-    pairs[2] = _mm256_and_si256(_mm256_srli_epi16(nibbles, 8), low);
-    pairs[3] = _mm256_srli_epi16(nibbles, 12);
   }
 }
 
-XK_AVX2_INLINE void unpack_blocks(uint32_t format, const uint8_t *block, size_t blocks, xk_int16_tile *tile) {
-  for (size_t b = 0; b < blocks; b++, block += block_bytes(format), tile++) {
+XK_AVX2_INLINE void unpack_blocks(uint32_t format, const uint8_t *panel, size_t first, size_t count,
+                                  xk_int16_tile *tile) {
+  for (size_t k = first; k < first + count; k += 32, tile++) {
+    xk_stretch s = xk_stretch_at(format, panel, k);
     for (int half = 0; half < 2; half++) {
       __m256 d, m;
-      block_scales(format, block, half, &d, &m);
+      xk_load_scales(format, s, 0, half, &d, &m);
       _mm256_storeu_ps(tile->scales + 8 * half, d);
       _mm256_storeu_ps(tile->minima + 8 * half, m);
       for (size_t group = 0; group < 4; group++) {
         __m256i pairs[4];
-        block_pairs(format, block, group, half, pairs);
+        load_pairs(format, s, group, half, pairs);
         for (int p = 0; p < 4; p++) _mm256_storeu_si256((__m256i *)tile->quants[4 * group + p][8 * half], pairs[p]);
       }
     }
@@ -67,11 +69,13 @@ XK_AVX2_INLINE void unpack_blocks(uint32_t format, const uint8_t *block, size_t 
 
 XK_AVX2 void xk_avx2_unpack_int16(uint32_t format, const uint8_t *panel, size_t first, size_t count,
                                   xk_int16_tile *tile) {
-  const uint8_t *block = panel + first / 32 * block_bytes(format);
   switch (format) {
-  case XK_Q4_0: unpack_blocks(XK_Q4_0, block, count / 32, tile); break;
-  case XK_Q4_1: unpack_blocks(XK_Q4_1, block, count / 32, tile); break;
-  case XK_Q8_0: unpack_blocks(XK_Q8_0, block, count / 32, tile); break;
+  case XK_Q4_0: unpack_blocks(XK_Q4_0, panel, first, count, tile); break;
+  case XK_Q4_1: unpack_blocks(XK_Q4_1, panel, first, count, tile); break;
+  case XK_Q5_1: unpack_blocks(XK_Q5_1, panel, first, count, tile); break;
+  case XK_Q8_0: unpack_blocks(XK_Q8_0, panel, first, count, tile); break;
+  case XK_Q4_K: unpack_blocks(XK_Q4_K, panel, first, count, tile); break;
+  case XK_Q5_K: unpack_blocks(XK_Q5_K, panel, first, count, tile); break;
   }
 }
 
@@ -84,13 +88,13 @@ XK_AVX2_INLINE __m256i two_inputs(const xk_int16_block *x, size_t pair) {
 }
 
 /// A block's integer sums into the float sums.
-XK_AVX2_INLINE __m256 fold(int is_signed, __m256i dot, __m256 d, __m256 m, const xk_int16_block *x, __m256 sum) {
+XK_AVX2_INLINE __m256 fold(int has_minima, __m256i dot, __m256 d, __m256 m, const xk_int16_block *x, __m256 sum) {
   sum = _mm256_fmadd_ps(_mm256_cvtepi32_ps(dot), _mm256_mul_ps(d, _mm256_broadcast_ss(&x->scale)), sum);
-  return is_signed ? sum : _mm256_fmadd_ps(m, _mm256_broadcast_ss(&x->sum), sum);
+  return has_minima ? _mm256_fmadd_ps(m, _mm256_broadcast_ss(&x->sum), sum) : sum;
 }
 
 /// At six rows twelve integer sums are in registers; the float sums wait in the first cache.
-XK_AVX2_INLINE void rows_by_tile(const int is_signed, const int rows, const xk_int16_block *const *x,
+XK_AVX2_INLINE void rows_by_tile(const int has_minima, const int rows, const xk_int16_block *const *x,
                                  const xk_int16_tile *tile, size_t blocks, float *sums, size_t stride, int add) {
   __m256 total[XK_TILE_ROWS][2];
   for (int i = 0; i < rows; i++) {
@@ -114,7 +118,7 @@ XK_AVX2_INLINE void rows_by_tile(const int is_signed, const int rows, const xk_i
     UNROLL for (int i = 0; i < rows; i++) {
       UNROLL for (int h = 0; h < 2; h++) {
         __m256 d = _mm256_loadu_ps(tile->scales + 8 * h), m = _mm256_loadu_ps(tile->minima + 8 * h);
-        total[i][h] = fold(is_signed, dot[i][h], d, m, x[i] + b, total[i][h]);
+        total[i][h] = fold(has_minima, dot[i][h], d, m, x[i] + b, total[i][h]);
       }
     }
   }
@@ -123,43 +127,45 @@ XK_AVX2_INLINE void rows_by_tile(const int is_signed, const int rows, const xk_i
   }
 }
 
-XK_AVX2_INLINE void some_rows_by_tile(const int is_signed, const xk_int16_block *const *x, size_t rows,
+XK_AVX2_INLINE void some_rows_by_tile(const int has_minima, const xk_int16_block *const *x, size_t rows,
                                       const xk_int16_tile *tile, size_t blocks, float *sums, size_t stride, int add) {
   switch (rows) {
-  case 1: rows_by_tile(is_signed, 1, x, tile, blocks, sums, stride, add); break;
-  case 2: rows_by_tile(is_signed, 2, x, tile, blocks, sums, stride, add); break;
-  case 3: rows_by_tile(is_signed, 3, x, tile, blocks, sums, stride, add); break;
-  case 4: rows_by_tile(is_signed, 4, x, tile, blocks, sums, stride, add); break;
-  case 5: rows_by_tile(is_signed, 5, x, tile, blocks, sums, stride, add); break;
-  default: rows_by_tile(is_signed, 6, x, tile, blocks, sums, stride, add);
+  case 1: rows_by_tile(has_minima, 1, x, tile, blocks, sums, stride, add); break;
+  case 2: rows_by_tile(has_minima, 2, x, tile, blocks, sums, stride, add); break;
+  case 3: rows_by_tile(has_minima, 3, x, tile, blocks, sums, stride, add); break;
+  case 4: rows_by_tile(has_minima, 4, x, tile, blocks, sums, stride, add); break;
+  case 5: rows_by_tile(has_minima, 5, x, tile, blocks, sums, stride, add); break;
+  default: rows_by_tile(has_minima, 6, x, tile, blocks, sums, stride, add);
   }
 }
 
-XK_AVX2 void xk_avx2_int16_tile_product(const xk_int16_block *const *x, size_t rows, const xk_int16_tile *tile,
-                                        int is_signed, size_t count, float *sums, size_t stride, int add) {
-  if (is_signed) some_rows_by_tile(1, x, rows, tile, count / 32, sums, stride, add);
+XK_AVX2 void xk_avx2_int16_tile_product(uint32_t format, const xk_int16_block *const *x, size_t rows,
+                                        const xk_int16_tile *tile, size_t count, float *sums, size_t stride,
+                                        int add) {
+  if (xk_has_minima(format)) some_rows_by_tile(1, x, rows, tile, count / 32, sums, stride, add);
   else some_rows_by_tile(0, x, rows, tile, count / 32, sums, stride, add);
 }
 
-XK_AVX2_INLINE void row_by_panels(uint32_t format, const xk_int16_block *x, const uint8_t *block, size_t panels,
-                                  size_t blocks, float *out) {
-  const size_t bytes = block_bytes(format);
-  for (size_t p = 0; p < panels; p++, out += XK_PANEL) {
+XK_AVX2_INLINE void row_by_panels(uint32_t format, const xk_int16_block *x, const uint8_t *panel, size_t panels,
+                                  size_t columns, float *out) {
+  const size_t bytes = columns / (xk_is_k(format) ? 256 : 32) * xk_panel_block_bytes(format);
+  for (size_t p = 0; p < panels; p++, panel += bytes, out += XK_PANEL) {
     __m256 total[2] = {_mm256_setzero_ps(), _mm256_setzero_ps()};
-    for (size_t b = 0; b < blocks; b++, block += bytes) {
-      prefetch_ahead(block, bytes);
+    for (size_t b = 0; b < columns / 32; b++) {
+      xk_stretch s = xk_stretch_at(format, panel, 32 * b);
+      prefetch_ahead(s.own, s.quants + xk_quant_bytes(format) - s.own);
       UNROLL for (int half = 0; half < 2; half++) {
         __m256 d, m;
-        block_scales(format, block, half, &d, &m);
+        xk_load_scales(format, s, 0, half, &d, &m);
         __m256i dot = _mm256_setzero_si256();
         UNROLL for (size_t group = 0; group < 4; group++) {
           __m256i pairs[4];
-          block_pairs(format, block, group, half, pairs);
+          load_pairs(format, s, group, half, pairs);
           UNROLL for (size_t p = 0; p < 4; p++) {
             dot = _mm256_add_epi32(dot, _mm256_madd_epi16(pairs[p], two_inputs(x + b, 4 * group + p)));
           }
         }
-        total[half] = fold(format == XK_Q8_0, dot, d, m, x + b, total[half]);
+        total[half] = fold(xk_has_minima(format), dot, d, m, x + b, total[half]);
       }
     }
     _mm256_storeu_ps(out, total[0]);
@@ -170,9 +176,12 @@ XK_AVX2_INLINE void row_by_panels(uint32_t format, const xk_int16_block *x, cons
 XK_AVX2 void xk_avx2_int16_vector_product(uint32_t format, const xk_int16_block *x, const uint8_t *panel,
                                           size_t panels, size_t columns, float *out) {
   switch (format) {
-  case XK_Q4_0: row_by_panels(XK_Q4_0, x, panel, panels, columns / 32, out); break;
-  case XK_Q4_1: row_by_panels(XK_Q4_1, x, panel, panels, columns / 32, out); break;
-  case XK_Q8_0: row_by_panels(XK_Q8_0, x, panel, panels, columns / 32, out); break;
+  case XK_Q4_0: row_by_panels(XK_Q4_0, x, panel, panels, columns, out); break;
+  case XK_Q4_1: row_by_panels(XK_Q4_1, x, panel, panels, columns, out); break;
+  case XK_Q5_1: row_by_panels(XK_Q5_1, x, panel, panels, columns, out); break;
+  case XK_Q8_0: row_by_panels(XK_Q8_0, x, panel, panels, columns, out); break;
+  case XK_Q4_K: row_by_panels(XK_Q4_K, x, panel, panels, columns, out); break;
+  case XK_Q5_K: row_by_panels(XK_Q5_K, x, panel, panels, columns, out); break;
   }
 }
 #endif

@@ -42,29 +42,31 @@ XK_AVX2 void xk_avx2_quantize_int8(const float *x, size_t count, xk_int8_block *
 // MARK: weights
 
 /// Words 2g and 2g + 1 of eight outputs, four quants each.
-XK_AVX2_INLINE void block_words(uint32_t format, const uint8_t *block, size_t group, int half, __m256i words[2]) {
-  if (format == XK_Q8_0) {
-    const __m256i *quants = (const __m256i *)(block + 2 * XK_PANEL + group * 8 * XK_PANEL + 32 * half);
-    words[0] = _mm256_loadu_si256(quants);
-    words[1] = _mm256_loadu_si256(quants + 2);
-  } else {
-    const uint8_t *quants = block + (format == XK_Q4_1 ? 4 : 2) * XK_PANEL + group * 4 * XK_PANEL + 32 * half;
-    __m256i nibbles = _mm256_loadu_si256((const __m256i *)quants), low = _mm256_set1_epi8(15);
+XK_AVX2_INLINE void load_words(uint32_t format, xk_stretch s, size_t group, int half, __m256i words[2]) {
+  if (xk_is_nibbles(format)) {
+    __m256i nibbles = _mm256_loadu_si256((const __m256i *)(s.quants + group * 4 * XK_PANEL + 32 * half));
+    __m256i low = _mm256_set1_epi8(15);
     words[0] = _mm256_and_si256(nibbles, low);
     words[1] = _mm256_and_si256(_mm256_srli_epi16(nibbles, 4), low);
+  } else {
+    const __m256i *quants = (const __m256i *)(s.quants + group * 8 * XK_PANEL + 32 * half);
+    words[0] = _mm256_loadu_si256(quants);
+    words[1] = _mm256_loadu_si256(quants + 2);
   }
 }
 
-XK_AVX2_INLINE void unpack_blocks(uint32_t format, const uint8_t *block, size_t blocks, xk_int8_tile *tile) {
-  for (size_t b = 0; b < blocks; b++, block += block_bytes(format), tile++) {
+XK_AVX2_INLINE void unpack_blocks(uint32_t format, const uint8_t *panel, size_t first, size_t count,
+                                  xk_int8_tile *tile) {
+  for (size_t k = first; k < first + count; k += 32, tile++) {
+    xk_stretch s = xk_stretch_at(format, panel, k);
     for (int half = 0; half < 2; half++) {
       __m256 d, m;
-      block_scales(format, block, half, &d, &m);
+      xk_load_scales(format, s, 0, half, &d, &m);
       _mm256_storeu_ps(tile->scales + 8 * half, d);
       _mm256_storeu_ps(tile->minima + 8 * half, m);
       for (size_t group = 0; group < 4; group++) {
         __m256i words[2];
-        block_words(format, block, group, half, words);
+        load_words(format, s, group, half, words);
         _mm256_storeu_si256((__m256i *)tile->quants[2 * group][8 * half], words[0]);
         _mm256_storeu_si256((__m256i *)tile->quants[2 * group + 1][8 * half], words[1]);
       }
@@ -73,11 +75,10 @@ XK_AVX2_INLINE void unpack_blocks(uint32_t format, const uint8_t *block, size_t 
 }
 
 XK_AVX2 void xk_avx2_unpack_int8(uint32_t format, const uint8_t *panel, size_t first, size_t count, xk_int8_tile *tile) {
-  const uint8_t *block = panel + first / 32 * block_bytes(format);
   switch (format) {
-  case XK_Q4_0: unpack_blocks(XK_Q4_0, block, count / 32, tile); break;
-  case XK_Q4_1: unpack_blocks(XK_Q4_1, block, count / 32, tile); break;
-  case XK_Q8_0: unpack_blocks(XK_Q8_0, block, count / 32, tile); break;
+  case XK_Q4_0: unpack_blocks(XK_Q4_0, panel, first, count, tile); break;
+  case XK_Q4_1: unpack_blocks(XK_Q4_1, panel, first, count, tile); break;
+  case XK_Q8_0: unpack_blocks(XK_Q8_0, panel, first, count, tile); break;
   }
 }
 
@@ -150,27 +151,27 @@ XK_AVX2_INLINE void some_rows_by_tile(const int is_signed, const xk_int8_block *
   }
 }
 
-XK_AVX2 void xk_avx2_int8_tile_product(const xk_int8_block *const *x, size_t rows, const xk_int8_tile *tile,
-                                       int is_signed, size_t count, float *sums, size_t stride, int add) {
-  if (is_signed) some_rows_by_tile(1, x, rows, tile, count / 32, sums, stride, add);
-  else some_rows_by_tile(0, x, rows, tile, count / 32, sums, stride, add);
+XK_AVX2 void xk_avx2_int8_tile_product(uint32_t format, const xk_int8_block *const *x, size_t rows,
+                                       const xk_int8_tile *tile, size_t count, float *sums, size_t stride, int add) {
+  if (xk_is_nibbles(format)) some_rows_by_tile(0, x, rows, tile, count / 32, sums, stride, add);
+  else some_rows_by_tile(1, x, rows, tile, count / 32, sums, stride, add);
 }
 
-XK_AVX2_INLINE void row_by_panels(uint32_t format, const xk_int8_block *x, const uint8_t *block, size_t panels,
-                                  size_t blocks, float *out) {
-  const int is_signed = format == XK_Q8_0;
-  const size_t bytes = block_bytes(format);
-  for (size_t p = 0; p < panels; p++, out += XK_PANEL) {
+XK_AVX2_INLINE void row_by_panels(uint32_t format, const xk_int8_block *x, const uint8_t *panel, size_t panels,
+                                  size_t columns, float *out) {
+  const int is_signed = !xk_is_nibbles(format);
+  for (size_t p = 0; p < panels; p++, panel += columns / 32 * xk_panel_block_bytes(format), out += XK_PANEL) {
     __m256 total[2] = {_mm256_setzero_ps(), _mm256_setzero_ps()};
-    for (size_t b = 0; b < blocks; b++, block += bytes) {
-      prefetch_ahead(block, bytes);
+    for (size_t b = 0; b < columns / 32; b++) {
+      xk_stretch s = xk_stretch_at(format, panel, 32 * b);
+      prefetch_ahead(s.block, xk_panel_block_bytes(format));
       UNROLL for (int half = 0; half < 2; half++) {
         __m256 d, m;
-        block_scales(format, block, half, &d, &m);
+        xk_load_scales(format, s, 0, half, &d, &m);
         __m256i dot = _mm256_setzero_si256();
         UNROLL for (size_t group = 0; group < 4; group++) {
           __m256i words[2];
-          block_words(format, block, group, half, words);
+          load_words(format, s, group, half, words);
           dot = add_products(is_signed, words[0], four_inputs(x + b, 2 * group), dot);
           dot = add_products(is_signed, words[1], four_inputs(x + b, 2 * group + 1), dot);
         }
@@ -185,9 +186,9 @@ XK_AVX2_INLINE void row_by_panels(uint32_t format, const xk_int8_block *x, const
 XK_AVX2 void xk_avx2_int8_vector_product(uint32_t format, const xk_int8_block *x, const uint8_t *panel, size_t panels,
                                          size_t columns, float *out) {
   switch (format) {
-  case XK_Q4_0: row_by_panels(XK_Q4_0, x, panel, panels, columns / 32, out); break;
-  case XK_Q4_1: row_by_panels(XK_Q4_1, x, panel, panels, columns / 32, out); break;
-  case XK_Q8_0: row_by_panels(XK_Q8_0, x, panel, panels, columns / 32, out); break;
+  case XK_Q4_0: row_by_panels(XK_Q4_0, x, panel, panels, columns, out); break;
+  case XK_Q4_1: row_by_panels(XK_Q4_1, x, panel, panels, columns, out); break;
+  case XK_Q8_0: row_by_panels(XK_Q8_0, x, panel, panels, columns, out); break;
   }
 }
 #endif

@@ -15,19 +15,6 @@ XK_AVX2_INLINE float greatest_magnitude(const __m256 v[4]) {
   return _mm_cvtss_f32(_mm_max_ss(four, _mm_movehdup_ps(four)));
 }
 
-/// Scales and minima of eight outputs of a packed block.
-XK_AVX2_INLINE void block_scales(uint32_t format, const uint8_t *block, int half, __m256 *d, __m256 *m) {
-  *d = xk_load_halves(block + 16 * half);
-  if (format == XK_Q4_1) *m = xk_load_halves(block + 2 * XK_PANEL + 16 * half);
-  if (format == XK_Q4_0) *m = _mm256_mul_ps(*d, _mm256_set1_ps(-8));
-  if (format == XK_Q8_0) *m = _mm256_setzero_ps();
-}
-
-/// Bytes of a packed block.
-XK_AVX2_INLINE size_t block_bytes(uint32_t format) {
-  return (format == XK_Q8_0 ? 34 : format == XK_Q4_1 ? 20 : 18) * XK_PANEL;
-}
-
 /// A panel is read from end to end, so neighbouring panels are one stream.
 XK_AVX2_INLINE void prefetch_ahead(const uint8_t *block, size_t bytes) {
   const char *ahead = (const char *)block + 2048;

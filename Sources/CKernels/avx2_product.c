@@ -2,10 +2,6 @@
 #include "avx2.h"
 
 #if defined(__x86_64__)
-#pragma clang attribute push(__attribute__((target("avx2,fma,f16c"))), apply_to = function)
-#include "blocks.h"
-#include "integers.h"
-#pragma clang attribute pop
 
 #pragma STDC FP_CONTRACT OFF
 
@@ -17,31 +13,33 @@ XK_AVX2_INLINE __m256 nibble(__m256i words, int index) {
   return _mm256_cvtepi32_ps(index < 7 ? _mm256_and_si256(shifted, _mm256_set1_epi32(15)) : shifted);
 }
 
-/// Scale and minimum of eight outputs of a block of Q4_0 or Q4_1.
-XK_AVX2_INLINE void nibble_scales(const uint8_t *block, int half, int has_minimum, __m256 *d, __m256 *m) {
-  *d = xk_load_halves(block + 16 * half);
-  *m = has_minimum ? xk_load_halves(block + 2 * XK_PANEL + 16 * half) : _mm256_mul_ps(*d, _mm256_set1_ps(-8));
+XK_AVX2_INLINE __m256i nibble_words(xk_stretch s, size_t group, int half) {
+  return _mm256_loadu_si256((const __m256i *)(s.quants + group * 4 * XK_PANEL + 32 * half));
 }
 
-XK_AVX2_INLINE __m256i nibble_words(const uint8_t *block, int has_minimum, size_t group, int half) {
-  const uint8_t *words = block + (has_minimum ? 4 : 2) * XK_PANEL;
-  return _mm256_loadu_si256((const __m256i *)(words + group * 4 * XK_PANEL + 32 * half));
+/// Scales and minima for what `signed_bytes` gives.
+XK_AVX2_INLINE void byte_scales(uint32_t format, xk_stretch s, int span, int half, __m256 *d, __m256 *m) {
+  xk_load_scales(format, s, span, half, d, m);
+  *d = _mm256_mul_ps(*d, _mm256_set1_ps(0x1p-24f));
 }
 
-/// Scales of eight outputs of a block of Q8_0, for what `signed_bytes` gives.
-XK_AVX2_INLINE __m256 byte_scales(const uint8_t *block, int half) {
-  return _mm256_mul_ps(xk_load_halves(block + 16 * half), _mm256_set1_ps(0x1p-24f));
-}
-
-/// Quant k of eight outputs of a block of Q8_0, times 2^24: one shuffle puts each where it is the number's highest byte.
-XK_AVX2_INLINE __m256 signed_bytes(const uint8_t *block, size_t k, int half) {
-  size_t place = k / 8 * 8 + xk_even_first(k % 8);
-  const uint8_t *words = block + 2 * XK_PANEL + place / 4 * 4 * XK_PANEL + 32 * half;
+/// Quant k (0…7) of a group of eight outputs, times 2^24: one shuffle puts each where it is the number's highest byte.
+XK_AVX2_INLINE __m256 signed_bytes(xk_stretch s, size_t group, size_t k, int half) {
+  size_t place = xk_even_first(k);
+  const uint8_t *words = s.quants + (2 * group + place / 4) * 4 * XK_PANEL + 32 * half;
   char b = (char)(place % 4), z = (char)0x80;
   __m128i to_top = _mm_setr_epi8(z, z, z, b, z, z, z, b + 4, z, z, z, b + 8, z, z, z, b + 12);
   __m256i bytes = _mm256_loadu_si256((const __m256i *)words);
   return _mm256_cvtepi32_ps(_mm256_shuffle_epi8(bytes, _mm256_broadcastsi128_si256(to_top)));
 }
+
+/// A product that is exact, and a minimum.
+XK_AVX2_INLINE __m256 weight(uint32_t format, __m256 quant, __m256 d, __m256 m) {
+  return xk_has_minima(format) ? _mm256_fmadd_ps(quant, d, m) : _mm256_mul_ps(quant, d);
+}
+
+/// Spans of inputs with scales of their own, among 32.
+XK_AVX2_INLINE size_t span_count(uint32_t format) { return format == XK_Q6_K ? 2 : 1; }
 
 /// Eight weights of a format without blocks.
 XK_AVX2_INLINE __m256 plain(uint32_t format, const uint8_t *panel, size_t index) {
@@ -59,12 +57,12 @@ XK_AVX2_INLINE void unpack_plain(uint32_t format, const uint8_t *panel, size_t f
   for (size_t i = 0; i < count * XK_PANEL; i += 8) _mm256_storeu_ps(tile + i, plain(format, panel, first * XK_PANEL + i));
 }
 
-XK_AVX2_INLINE void unpack_nibbles(const uint8_t *block, int has_minimum, float *tile) {
+XK_AVX2_INLINE void unpack_nibbles(uint32_t format, xk_stretch s, float *tile) {
   for (int half = 0; half < 2; half++) {
     __m256 d, m;
-    nibble_scales(block, half, has_minimum, &d, &m);
+    xk_load_scales(format, s, 0, half, &d, &m);
     for (size_t group = 0; group < 4; group++) {
-      __m256i words = nibble_words(block, has_minimum, group, half);
+      __m256i words = nibble_words(s, group, half);
       float *out = tile + group * 8 * XK_PANEL + 8 * half;
 #pragma clang loop unroll(full)
       for (int i = 0; i < 8; i++) _mm256_storeu_ps(out + i * XK_PANEL, _mm256_fmadd_ps(nibble(words, i), d, m));
@@ -72,46 +70,40 @@ XK_AVX2_INLINE void unpack_nibbles(const uint8_t *block, int has_minimum, float 
   }
 }
 
-XK_AVX2_INLINE void unpack_bytes(const uint8_t *block, float *tile) {
-  __m256 low = byte_scales(block, 0), high = byte_scales(block, 1);
-  for (size_t group = 0; group < 4; group++, block += 8 * XK_PANEL, tile += 8 * XK_PANEL) {
+XK_AVX2_INLINE void unpack_bytes(uint32_t format, xk_stretch s, float *tile) {
+  for (int half = 0; half < 2; half++) {
+    for (size_t group = 0; group < 4; group++) {
+      __m256 d, m;
+      byte_scales(format, s, (int)(group / 2), half, &d, &m);
+      float *out = tile + group * 8 * XK_PANEL + 8 * half;
 #pragma clang loop unroll(full)
-    for (size_t i = 0; i < 8; i++) {
-      _mm256_storeu_ps(tile + i * XK_PANEL, _mm256_mul_ps(signed_bytes(block, i, 0), low));
-      _mm256_storeu_ps(tile + i * XK_PANEL + 8, _mm256_mul_ps(signed_bytes(block, i, 1), high));
+      for (size_t i = 0; i < 8; i++) {
+        _mm256_storeu_ps(out + i * XK_PANEL, weight(format, signed_bytes(s, group, i, half), d, m));
+      }
     }
   }
 }
 
-/// Blocks that lie in the panel as in the file.
-XK_AVX2 static void unpack_file_blocks(uint32_t format, size_t elements, const uint8_t *blocks, float *tile) {
-  float rows[XK_PANEL * 256];
-  for (size_t j = 0; j < XK_PANEL; j++) block(format, blocks + j * xk_block_bytes(format), rows + j * elements);
-  xk_avx2_transpose_keys(rows, 0, XK_PANEL, elements, tile);
+XK_AVX2_INLINE void unpack_blocks(uint32_t format, const uint8_t *panel, size_t first, size_t count, float *tile) {
+  for (size_t k = 0; k < count; k += 32, tile += 32 * XK_PANEL) {
+    xk_stretch s = xk_stretch_at(format, panel, first + k);
+    if (xk_is_nibbles(format)) unpack_nibbles(format, s, tile);
+    else unpack_bytes(format, s, tile);
+  }
 }
 
 XK_AVX2 void xk_avx2_unpack(uint32_t format, const uint8_t *panel, size_t first, size_t count, float *tile) {
-  size_t bytes = xk_block_bytes(format) * XK_PANEL;
-  const uint8_t *start = panel + first / xk_block_elements(format) * bytes;
   switch (format) {
   case XK_F32: unpack_plain(XK_F32, panel, first, count, tile); break;
   case XK_F16: unpack_plain(XK_F16, panel, first, count, tile); break;
   case XK_BF16: unpack_plain(XK_BF16, panel, first, count, tile); break;
-  case XK_Q4_0:
-    for (size_t k = 0; k < count; k += 32, start += bytes) unpack_nibbles(start, 0, tile + k * XK_PANEL);
-    break;
-  case XK_Q4_1:
-    for (size_t k = 0; k < count; k += 32, start += bytes) unpack_nibbles(start, 1, tile + k * XK_PANEL);
-    break;
-  case XK_Q8_0:
-    for (size_t k = 0; k < count; k += 32, start += bytes) unpack_bytes(start, tile + k * XK_PANEL);
-    break;
-  default: {
-    size_t elements = xk_block_elements(format);
-    for (size_t k = 0; k < count; k += elements, start += bytes) {
-      unpack_file_blocks(format, elements, start, tile + k * XK_PANEL);
-    }
-  }
+  case XK_Q4_0: unpack_blocks(XK_Q4_0, panel, first, count, tile); break;
+  case XK_Q4_1: unpack_blocks(XK_Q4_1, panel, first, count, tile); break;
+  case XK_Q5_1: unpack_blocks(XK_Q5_1, panel, first, count, tile); break;
+  case XK_Q8_0: unpack_blocks(XK_Q8_0, panel, first, count, tile); break;
+  case XK_Q4_K: unpack_blocks(XK_Q4_K, panel, first, count, tile); break;
+  case XK_Q5_K: unpack_blocks(XK_Q5_K, panel, first, count, tile); break;
+  case XK_Q6_K: unpack_blocks(XK_Q6_K, panel, first, count, tile); break;
   }
 }
 
@@ -165,11 +157,13 @@ enum { prefetch_bytes = 2048 };
 
 #define UNROLL _Pragma("clang loop unroll(full)")
 
-/// `done`: bytes of the panel before this block. Behind the panel's end come the panels beside it, which are read
-/// already; what is read next lies behind them.
-XK_AVX2_INLINE void prefetch_block(const uint8_t *block, size_t bytes, size_t done, size_t panel_bytes, int panels) {
-  const char *ahead = (const char *)block + prefetch_bytes;
-  if (done + prefetch_bytes >= panel_bytes) ahead += (size_t)(panels - 1) * panel_bytes;
+/// What lies ahead of these inputs. Behind the panel's end come the panels beside it, which are read already; what is read
+/// next lies behind them.
+XK_AVX2_INLINE void prefetch_stretch(uint32_t format, xk_stretch s, const uint8_t *panel_end, size_t panel_bytes,
+                                     int panels) {
+  const char *ahead = (const char *)s.own + prefetch_bytes;
+  if (s.own + prefetch_bytes >= panel_end) ahead += (size_t)(panels - 1) * panel_bytes;
+  size_t bytes = (size_t)(s.quants - s.own) + xk_quant_bytes(format);
   for (size_t line = 0; line < bytes; line += 64) _mm_prefetch(ahead + line, _MM_HINT_T0);
 }
 
@@ -180,27 +174,31 @@ XK_AVX2_INLINE void store_sums(__m256 sums[][2], const int panels, float *out) {
   }
 }
 
+XK_AVX2_INLINE size_t blocks_bytes(uint32_t format, size_t columns) {
+  return columns / (xk_is_k(format) ? 256 : 32) * xk_panel_block_bytes(format);
+}
+
 /// Two panels, or one: scales, sums and words fill the registers. The step loop must stay rolled, or the compiler
 /// unpacks everything first and spills it.
-XK_AVX2_INLINE void row_by_nibbles(const int has_minimum, const int panels, const float *x, const uint8_t *panel,
+XK_AVX2_INLINE void row_by_nibbles(uint32_t format, const int panels, const float *x, const uint8_t *panel,
                                    size_t columns, float *out) {
-  const size_t bytes = (has_minimum ? 20 : 18) * XK_PANEL, panel_bytes = columns / 32 * bytes;
+  const size_t panel_bytes = blocks_bytes(format, columns);
   const __m256i low_nibble = _mm256_set1_epi32(15);
   __m256 sums[2][2], d[2][2], m[2][2];
   for (int p = 0; p < panels; p++) sums[p][0] = sums[p][1] = _mm256_setzero_ps();
-  for (size_t k = 0, done = 0; k < columns; k += 32, panel += bytes, done += bytes) {
+  for (size_t k = 0; k < columns; k += 32) {
+    xk_stretch s[2];
     UNROLL for (int p = 0; p < panels; p++) {
-      const uint8_t *block = panel + (size_t)p * panel_bytes;
-      prefetch_block(block, bytes, done, panel_bytes, panels);
-      UNROLL for (int half = 0; half < 2; half++) nibble_scales(block, half, has_minimum, &d[p][half], &m[p][half]);
+      const uint8_t *start = panel + (size_t)p * panel_bytes;
+      s[p] = xk_stretch_at(format, start, k);
+      prefetch_stretch(format, s[p], start + panel_bytes, panel_bytes, panels);
+      UNROLL for (int half = 0; half < 2; half++) xk_load_scales(format, s[p], 0, half, &d[p][half], &m[p][half]);
     }
 #pragma clang loop unroll(disable)
     for (size_t group = 0; group < 4; group++) {
       __m256i words[2][2];
       UNROLL for (int p = 0; p < panels; p++) {
-        UNROLL for (int half = 0; half < 2; half++) {
-          words[p][half] = nibble_words(panel + (size_t)p * panel_bytes, has_minimum, group, half);
-        }
+        UNROLL for (int half = 0; half < 2; half++) words[p][half] = nibble_words(s[p], group, half);
       }
 #pragma clang loop unroll(disable)
       for (size_t i = 0; i < 8; i++) {
@@ -218,24 +216,32 @@ XK_AVX2_INLINE void row_by_nibbles(const int has_minimum, const int panels, cons
   store_sums(sums, panels, out);
 }
 
-XK_AVX2_INLINE void row_by_bytes(const int panels, const float *x, const uint8_t *panel, size_t columns, float *out) {
-  const size_t bytes = 34 * XK_PANEL, panel_bytes = columns / 32 * bytes;
-  __m256 sums[2][2], d[2][2];
+XK_AVX2_INLINE void row_by_bytes(uint32_t format, const int panels, const float *x, const uint8_t *panel,
+                                 size_t columns, float *out) {
+  const size_t panel_bytes = blocks_bytes(format, columns), groups = 4 / span_count(format);
+  __m256 sums[2][2], d[2][2], m[2][2];
   for (int p = 0; p < panels; p++) sums[p][0] = sums[p][1] = _mm256_setzero_ps();
-  for (size_t k = 0, done = 0; k < columns; k += 32, panel += bytes, done += bytes) {
+  for (size_t k = 0; k < columns; k += 32) {
+    xk_stretch s[2];
     UNROLL for (int p = 0; p < panels; p++) {
-      const uint8_t *block = panel + (size_t)p * panel_bytes;
-      prefetch_block(block, bytes, done, panel_bytes, panels);
-      UNROLL for (int half = 0; half < 2; half++) d[p][half] = byte_scales(block, half);
+      const uint8_t *start = panel + (size_t)p * panel_bytes;
+      s[p] = xk_stretch_at(format, start, k);
+      prefetch_stretch(format, s[p], start + panel_bytes, panel_bytes, panels);
     }
 #pragma clang loop unroll(disable)
     for (size_t group = 0; group < 4; group++) {
+      if (group % groups == 0) {
+        UNROLL for (int p = 0; p < panels; p++) {
+          UNROLL for (int half = 0; half < 2; half++) {
+            byte_scales(format, s[p], (int)(group / 2), half, &d[p][half], &m[p][half]);
+          }
+        }
+      }
       UNROLL for (size_t i = 0; i < 8; i++) {
         __m256 v = _mm256_broadcast_ss(x + k + 8 * group + i);
         UNROLL for (int p = 0; p < panels; p++) {
-          const uint8_t *words = panel + (size_t)p * panel_bytes + group * 8 * XK_PANEL;
           UNROLL for (int half = 0; half < 2; half++) {
-            __m256 weights = _mm256_mul_ps(signed_bytes(words, i, half), d[p][half]);
+            __m256 weights = weight(format, signed_bytes(s[p], group, i, half), d[p][half], m[p][half]);
             sums[p][half] = _mm256_fmadd_ps(v, weights, sums[p][half]);
           }
         }
@@ -271,27 +277,19 @@ XK_AVX2_INLINE void row_by_panels(uint32_t format, const int panels, const float
   }
 }
 
-/// Formats of blocks of 32: two panels together.
-XK_AVX2_INLINE void row_by_block_panels(uint32_t format, const float *x, const uint8_t *panel, size_t panels,
-                                        size_t columns, float *out) {
-  const size_t bytes = columns / 32 * (format == XK_Q8_0 ? 34 : format == XK_Q4_1 ? 20 : 18) * XK_PANEL;
-  for (; panels >= 2; panels -= 2, panel += 2 * bytes, out += 2 * XK_PANEL) {
-    if (format == XK_Q8_0) row_by_bytes(2, x, panel, columns, out);
-    else row_by_nibbles(format == XK_Q4_1, 2, x, panel, columns, out);
-  }
-  if (panels == 0) return;
-  if (format == XK_Q8_0) row_by_bytes(1, x, panel, columns, out);
-  else row_by_nibbles(format == XK_Q4_1, 1, x, panel, columns, out);
+XK_AVX2_INLINE void row_by_blocks(uint32_t format, const int panels, const float *x, const uint8_t *panel,
+                                  size_t columns, float *out) {
+  if (xk_is_nibbles(format)) row_by_nibbles(format, panels, x, panel, columns, out);
+  else row_by_bytes(format, panels, x, panel, columns, out);
 }
 
-XK_AVX2 static void row_by_unpacked(uint32_t format, const float *x, const uint8_t *panel, size_t columns, float *out) {
-  float tile[256 * XK_PANEL];
-  for (size_t k = 0; k < columns; k += 256) {
-    size_t count = columns - k < 256 ? columns - k : 256;
-    const float *row = x + k;
-    xk_avx2_unpack(format, panel, k, count, tile);
-    xk_avx2_tile_product(&row, 1, tile, XK_PANEL, count, out, XK_PANEL, k > 0);
+/// Formats with blocks: two panels together.
+XK_AVX2_INLINE void row_by_block_panels(uint32_t format, const float *x, const uint8_t *panel, size_t panels,
+                                        size_t columns, float *out) {
+  for (; panels >= 2; panels -= 2, panel += 2 * blocks_bytes(format, columns), out += 2 * XK_PANEL) {
+    row_by_blocks(format, 2, x, panel, columns, out);
   }
+  if (panels) row_by_blocks(format, 1, x, panel, columns, out);
 }
 
 XK_AVX2 void xk_avx2_vector_product(uint32_t format, const float *x, const uint8_t *panel, size_t panels,
@@ -300,15 +298,16 @@ XK_AVX2 void xk_avx2_vector_product(uint32_t format, const float *x, const uint8
   switch (format) {
   case XK_Q4_0: row_by_block_panels(XK_Q4_0, x, panel, panels, columns, out); break;
   case XK_Q4_1: row_by_block_panels(XK_Q4_1, x, panel, panels, columns, out); break;
+  case XK_Q5_1: row_by_block_panels(XK_Q5_1, x, panel, panels, columns, out); break;
   case XK_Q8_0: row_by_block_panels(XK_Q8_0, x, panel, panels, columns, out); break;
-  case XK_F32: case XK_F16: case XK_BF16:
+  case XK_Q4_K: row_by_block_panels(XK_Q4_K, x, panel, panels, columns, out); break;
+  case XK_Q5_K: row_by_block_panels(XK_Q5_K, x, panel, panels, columns, out); break;
+  case XK_Q6_K: row_by_block_panels(XK_Q6_K, x, panel, panels, columns, out); break;
+  default:
     for (; panels >= together; panels -= together, panel += together * bytes, out += together * XK_PANEL) {
       row_by_panels(format, together, x, panel, columns, out);
     }
     for (; panels; panels--, panel += bytes, out += XK_PANEL) row_by_panels(format, 1, x, panel, columns, out);
-    break;
-  default:
-    for (size_t p = 0; p < panels; p++) row_by_unpacked(format, x, panel + p * bytes, columns, out + p * XK_PANEL);
   }
 }
 #endif

@@ -5,7 +5,7 @@
 // `sum = fmaf(minimum_w, sum_x, sum)`. That is the whole of its floating-point arithmetic, on every instruction set.
 #pragma once
 #include "CKernels.h"
-#include "half.h"
+#include "panels.h"
 
 /// Below it a block's greatest number counts as zero: `XK_INT16_MAX` / it must not overflow.
 #define XK_SMALLEST 0x1p-100f
@@ -13,6 +13,3 @@
 /// The quant of a block's greatest number.
 #define XK_INT8_MAX 127
 #define XK_INT16_MAX 32767
-
-/// Where input k of eight lies in a row of int8 and in a packed word: even ones before odd ones.
-static inline size_t xk_even_first(size_t k) { return (k & 1) * 4 + k / 2; }

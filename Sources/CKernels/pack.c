@@ -7,19 +7,24 @@
 // - Q8_0: `[d: 16 halves]`, then signed bytes as `[k / 4][16]` 32-bit words; of each eight inputs, the first word holds
 //   the even ones and the second the odd ones, as a word of nibbles gives them, masked and shifted.
 // - Q5_0 becomes Q8_0: its five bits are in two places of the file, and decode would take ten times as long.
-// - The others: the file's 16 blocks, one after the other.
+// - Q5_1: `[d: 16 halves][m: 16 halves]`, then bytes as in Q8_0.
+// - Q4_K and Q5_K, blocks of 256: `[d: 16 halves][dmin: 16 halves]`, then eight times `[scales: 16 bytes][minima: 16
+//   bytes]` and nibbles as in Q4_0 (Q5_K: bytes as in Q8_0).
+// - Q6_K, blocks of 256: `[d: 16 halves]`, then eight times `[scales: 2 × 16 signed bytes]` and bytes as in Q8_0.
 #include "CKernels.h"
-#include "integers.h"
+#include "k_blocks.h"
+#include "panels.h"
 
 uint32_t xk_panel_format(uint32_t format) { return format == XK_Q5_0 ? XK_Q8_0 : format; }
 
 size_t xk_panel_bytes(uint32_t format, size_t columns) {
   size_t elements = xk_block_elements(format);
-  return elements ? columns / elements * xk_block_bytes(xk_panel_format(format)) * XK_PANEL : 0;
+  if (elements <= 1) return columns * elements * xk_block_bytes(format) * XK_PANEL;
+  return columns / elements * xk_panel_block_bytes(xk_panel_format(format));
 }
 
-int xk_has_integers(uint32_t format) { return format == XK_Q4_0 || format == XK_Q4_1 || format == XK_Q8_0; }
-int xk_has_signed_quants(uint32_t format) { return format == XK_Q8_0; }
+int xk_has_int16(uint32_t format) { return xk_block_elements(format) > 1 && format != XK_Q6_K; }
+int xk_has_int8(uint32_t format) { return format == XK_Q4_0 || format == XK_Q4_1 || format == XK_Q8_0; }
 
 static void pack_plain(size_t bytes, const uint8_t *rows, size_t count, size_t row_bytes, size_t columns,
                        uint8_t *panel) {
@@ -49,26 +54,69 @@ static void pack_nibbles(const uint8_t *block, size_t header, size_t j, uint8_t 
   }
 }
 
-static void pack_bytes(const uint8_t *block, size_t j, uint8_t *out) {
-  memcpy(out + 2 * j, block, 2);
-  uint8_t *words = out + 2 * XK_PANEL + 4 * j;
+/// `quants`: 32 of output j.
+static void pack_bytes(const int8_t *quants, size_t j, uint8_t *out) {
   for (size_t k = 0; k < 32; k++) {
     size_t place = k / 8 * 8 + xk_even_first(k % 8);
-    words[place / 4 * 4 * XK_PANEL + place % 4] = block[2 + k];
+    out[(place / 4 * XK_PANEL + j) * 4 + place % 4] = (uint8_t)quants[k];
   }
 }
 
-/// From Q5_0.
-static void pack_five_bits(const uint8_t *block, size_t j, uint8_t *out) {
-  uint8_t bytes[34];
+/// Q5_0's or Q5_1's: four bits each behind the bits above them.
+static void five_bits(const uint8_t *bits, int zero, int8_t *quants) {
   uint32_t high;
-  memcpy(bytes, block, 2);
-  memcpy(&high, block + 2, sizeof high);
+  memcpy(&high, bits, sizeof high);
   for (size_t k = 0; k < 32; k++) {
-    int low = block[6 + k % 16] >> 4 * (k / 16) & 15;
-    bytes[2 + k] = (uint8_t)((low | (int)(high >> k & 1) << 4) - 16);
+    int low = bits[4 + k % 16] >> 4 * (k / 16) & 15;
+    quants[k] = (int8_t)((low | (int)(high >> k & 1) << 4) - zero);
   }
-  pack_bytes(bytes, j, out);
+}
+
+/// Formats of 32 weights whose quants become bytes; `header`: bytes of scales before the file's quants.
+static void pack_byte_block(uint32_t format, const uint8_t *block, size_t header, size_t j, uint8_t *out) {
+  int8_t quants[32];
+  if (format == XK_Q8_0) memcpy(quants, block + header, 32);
+  else five_bits(block + header, format == XK_Q5_0 ? 16 : 0, quants);
+  for (size_t i = 0; i < header; i += 2) memcpy(out + i * XK_PANEL + 2 * j, block + i, 2);
+  pack_bytes(quants, j, out + header * XK_PANEL);
+}
+
+/// 32 weights of a K format: their quants, and what goes before them.
+static void k_stretch(uint32_t format, const uint8_t *block, int part, uint8_t own[2], int8_t *quants) {
+  int scale = 0, minimum = 0;
+  if (format == XK_Q6_K) {
+    memcpy(own, block + 192 + 2 * part, 2);
+  } else {
+    xk_k_scale_and_minimum(block + 4, part, &scale, &minimum);
+    own[0] = (uint8_t)scale;
+    own[1] = (uint8_t)minimum;
+  }
+  for (int i = 0; i < 32; i++) {
+    quants[i] = (int8_t)(format == XK_Q6_K   ? xk_q6_K_quant(block, part, i)
+                         : format == XK_Q5_K ? xk_q45_K_quant(block + 16, block + 48, part, i)
+                                             : xk_q45_K_quant(NULL, block + 16, part, i));
+  }
+}
+
+static void pack_k_block(uint32_t format, const uint8_t *block, size_t j, uint8_t *out) {
+  memcpy(out + 2 * j, block + (format == XK_Q6_K ? 208 : 0), 2);
+  if (format != XK_Q6_K) memcpy(out + 2 * XK_PANEL + 2 * j, block + 2, 2);
+  for (int part = 0; part < 8; part++) {
+    uint8_t own[2];
+    int8_t quants[32];
+    k_stretch(format, block, part, own, quants);
+    xk_stretch s = xk_stretch_at(format, out, 32 * (size_t)part);
+    uint8_t *header = out + (s.own - out), *words = out + (s.quants - out);
+    header[j] = own[0];
+    header[XK_PANEL + j] = own[1];
+    if (!xk_is_nibbles(format)) {
+      pack_bytes(quants, j, words);
+      continue;
+    }
+    for (size_t k = 0; k < 32; k += 2) {
+      words[(k / 8 * XK_PANEL + j) * 4 + k % 8 / 2] = (uint8_t)(quants[k] | quants[k + 1] << 4);
+    }
+  }
 }
 
 void xk_pack(uint32_t format, const uint8_t *file, size_t rows, size_t columns, uint8_t *panel) {
@@ -79,15 +127,15 @@ void xk_pack(uint32_t format, const uint8_t *file, size_t rows, size_t columns, 
     return;
   }
   for (size_t b = 0; b < blocks; b++) {
-    uint8_t *out = panel + b * xk_block_bytes(xk_panel_format(format)) * XK_PANEL;
+    uint8_t *out = panel + b * xk_panel_block_bytes(xk_panel_format(format));
     for (size_t j = 0; j < rows; j++) {
       const uint8_t *block = file + j * row_bytes + b * bytes;
       switch (format) {
       case XK_Q4_0: pack_nibbles(block, 2, j, out); break;
       case XK_Q4_1: pack_nibbles(block, 4, j, out); break;
-      case XK_Q5_0: pack_five_bits(block, j, out); break;
-      case XK_Q8_0: pack_bytes(block, j, out); break;
-      default: memcpy(out + j * bytes, block, bytes);
+      case XK_Q5_1: pack_byte_block(format, block, 4, j, out); break;
+      case XK_Q5_0: case XK_Q8_0: pack_byte_block(format, block, 2, j, out); break;
+      default: pack_k_block(format, block, j, out);
       }
     }
   }

@@ -14,53 +14,22 @@ static void unpack_plain(uint32_t format, const uint8_t *panel, size_t first, si
   xk_dequantize(format, panel + first * XK_PANEL * bytes, count * XK_PANEL, tile);
 }
 
-static void unpack_nibbles(const uint8_t *block, int has_minimum, float *tile) {
-  const uint8_t *words = block + (has_minimum ? 4 : 2) * XK_PANEL;
+static void unpack_stretch(uint32_t format, xk_stretch s, float *tile) {
   for (size_t j = 0; j < XK_PANEL; j++) {
-    float d = xk_widen_half(xk_load16(block + 2 * j));
-    float m = has_minimum ? xk_widen_half(xk_load16(block + 2 * XK_PANEL + 2 * j)) : -8 * d;
     for (size_t k = 0; k < 32; k++) {
-      int quant = words[(k / 8 * XK_PANEL + j) * 4 + k % 8 / 2] >> 4 * (k & 1) & 15;
-      tile[k * XK_PANEL + j] = fmaf((float)quant, d, m);
+      float d, m, quant = (float)xk_quant(format, s, k, j);
+      xk_scale_and_minimum(format, s, k / 16, j, &d, &m);
+      tile[k * XK_PANEL + j] = xk_has_minima(format) ? fmaf(quant, d, m) : quant * d;
     }
-  }
-}
-
-static void unpack_bytes(const uint8_t *block, float *tile) {
-  const uint8_t *words = block + 2 * XK_PANEL;
-  for (size_t j = 0; j < XK_PANEL; j++) {
-    float d = xk_widen_half(xk_load16(block + 2 * j));
-    for (size_t k = 0; k < 32; k++) {
-      size_t place = k / 8 * 8 + xk_even_first(k % 8);
-      tile[k * XK_PANEL + j] = (float)(int8_t)words[(place / 4 * XK_PANEL + j) * 4 + place % 4] * d;
-    }
-  }
-}
-
-/// Blocks that lie in the panel as in the file.
-static void unpack_file_blocks(uint32_t format, size_t elements, const uint8_t *blocks, float *tile) {
-  float row[256];
-  for (size_t j = 0; j < XK_PANEL; j++) {
-    xk_dequantize(format, blocks + j * xk_block_bytes(format), elements, row);
-    for (size_t k = 0; k < elements; k++) tile[k * XK_PANEL + j] = row[k];
   }
 }
 
 static void unpack(uint32_t format, const uint8_t *panel, size_t first, size_t count, float *tile) {
-  size_t elements = xk_block_elements(format), bytes = xk_block_bytes(format) * XK_PANEL;
-  if (elements == 1) {
+  if (xk_block_elements(format) == 1) {
     unpack_plain(format, panel, first, count, tile);
     return;
   }
-  for (size_t k = 0; k < count; k += elements, tile += elements * XK_PANEL) {
-    const uint8_t *block = panel + (first + k) / elements * bytes;
-    switch (format) {
-    case XK_Q4_0: unpack_nibbles(block, 0, tile); break;
-    case XK_Q4_1: unpack_nibbles(block, 1, tile); break;
-    case XK_Q8_0: unpack_bytes(block, tile); break;
-    default: unpack_file_blocks(format, elements, block, tile);
-    }
-  }
+  for (size_t k = 0; k < count; k += 32) unpack_stretch(format, xk_stretch_at(format, panel, first + k), tile + k * XK_PANEL);
 }
 
 static void tile_product(const float *const *x, size_t rows, const float *tile, size_t tile_stride, size_t count,

@@ -24,22 +24,16 @@ void xk_portable_quantize_int16(const float *x, size_t count, xk_int16_block *ou
 
 void xk_portable_unpack_int16(uint32_t format, const uint8_t *panel, size_t first, size_t count, xk_int16_tile *tile) {
   for (size_t b = 0; b < count / 32; b++, tile++) {
-    xk_int8_tile bytes;
-    xk_portable_unpack_int8(format, panel, first + 32 * b, 32, &bytes);
-    memcpy(tile->scales, bytes.scales, sizeof tile->scales);
-    memcpy(tile->minima, bytes.minima, sizeof tile->minima);
-    for (size_t k = 0; k < 32; k++) {
-      size_t place = k / 8 * 8 + xk_even_first(k % 8);
-      for (size_t j = 0; j < XK_PANEL; j++) {
-        uint8_t quant = bytes.quants[place / 4][j][place % 4];
-        tile->quants[k / 8 * 4 + k % 4][j][k % 8 / 4] = xk_has_signed_quants(format) ? (int8_t)quant : (int16_t)quant;
-      }
+    xk_stretch s = xk_stretch_at(format, panel, first + 32 * b);
+    for (size_t j = 0; j < XK_PANEL; j++) {
+      xk_scale_and_minimum(format, s, 0, j, tile->scales + j, tile->minima + j);
+      for (size_t k = 0; k < 32; k++) tile->quants[k / 8 * 4 + k % 4][j][k % 8 / 4] = (int16_t)xk_quant(format, s, k, j);
     }
   }
 }
 
-void xk_portable_int16_tile_product(const xk_int16_block *const *x, size_t rows, const xk_int16_tile *tile,
-                                    int is_signed, size_t count, float *sums, size_t stride, int add) {
+void xk_portable_int16_tile_product(uint32_t format, const xk_int16_block *const *x, size_t rows,
+                                    const xk_int16_tile *tile, size_t count, float *sums, size_t stride, int add) {
   for (size_t i = 0; i < rows; i++) {
     for (size_t j = 0; j < XK_PANEL; j++) {
       float sum = add ? sums[i * stride + j] : 0;
@@ -51,7 +45,7 @@ void xk_portable_int16_tile_product(const xk_int16_block *const *x, size_t rows,
           dot += weights[0] * row->quants[pair][0] + weights[1] * row->quants[pair][1];
         }
         sum = fmaf((float)dot, tile[b].scales[j] * row->scale, sum);
-        if (!is_signed) sum = fmaf(tile[b].minima[j], row->sum, sum);
+        if (xk_has_minima(format)) sum = fmaf(tile[b].minima[j], row->sum, sum);
       }
       sums[i * stride + j] = sum;
     }
@@ -66,7 +60,7 @@ void xk_portable_int16_vector_product(uint32_t format, const xk_int16_block *x, 
       xk_int16_tile tile;
       const xk_int16_block *row = x + k / 32;
       xk_portable_unpack_int16(format, panel, k, 32, &tile);
-      xk_portable_int16_tile_product(&row, 1, &tile, xk_has_signed_quants(format), 32, out, XK_PANEL, k > 0);
+      xk_portable_int16_tile_product(format, &row, 1, &tile, 32, out, XK_PANEL, k > 0);
     }
   }
 }

@@ -29,27 +29,21 @@ void xk_portable_quantize_int8(const float *x, size_t count, xk_int8_block *out)
 }
 
 void xk_portable_unpack_int8(uint32_t format, const uint8_t *panel, size_t first, size_t count, xk_int8_tile *tile) {
-  size_t bytes = xk_block_bytes(format) * XK_PANEL;
-  const uint8_t *block = panel + first / 32 * bytes;
-  for (size_t b = 0; b < count / 32; b++, block += bytes, tile++) {
-    const uint8_t *words = block + bytes - (xk_has_signed_quants(format) ? 32 : 16) * XK_PANEL;
+  for (size_t b = 0; b < count / 32; b++, tile++) {
+    xk_stretch s = xk_stretch_at(format, panel, first + 32 * b);
     for (size_t j = 0; j < XK_PANEL; j++) {
-      tile->scales[j] = xk_widen_half(xk_load16(block + 2 * j));
-      tile->minima[j] = format == XK_Q4_1   ? xk_widen_half(xk_load16(block + 2 * XK_PANEL + 2 * j))
-                        : format == XK_Q4_0 ? -8 * tile->scales[j]
-                                            : 0;
-      for (size_t i = 0; i < 32; i++) {
-        size_t word = i / 4, byte = i % 4;
-        tile->quants[word][j][byte] = xk_has_signed_quants(format)
-                                          ? words[(word * XK_PANEL + j) * 4 + byte]
-                                          : words[(word / 2 * XK_PANEL + j) * 4 + byte] >> 4 * (word & 1) & 15;
+      xk_scale_and_minimum(format, s, 0, j, tile->scales + j, tile->minima + j);
+      for (size_t k = 0; k < 32; k++) {
+        size_t place = k / 8 * 8 + xk_even_first(k % 8);
+        tile->quants[place / 4][j][place % 4] = (uint8_t)xk_quant(format, s, k, j);
       }
     }
   }
 }
 
-void xk_portable_int8_tile_product(const xk_int8_block *const *x, size_t rows, const xk_int8_tile *tile, int is_signed,
-                                   size_t count, float *sums, size_t stride, int add) {
+void xk_portable_int8_tile_product(uint32_t format, const xk_int8_block *const *x, size_t rows,
+                                   const xk_int8_tile *tile, size_t count, float *sums, size_t stride, int add) {
+  const int is_signed = !xk_is_nibbles(format);
   for (size_t i = 0; i < rows; i++) {
     for (size_t j = 0; j < XK_PANEL; j++) {
       float sum = add ? sums[i * stride + j] : 0;
@@ -61,7 +55,7 @@ void xk_portable_int8_tile_product(const xk_int8_block *const *x, size_t rows, c
           dot += (is_signed ? (int8_t)quant : (int)quant) * row->quants[k];
         }
         sum = fmaf((float)dot, tile[b].scales[j] * row->scale, sum);
-        if (!is_signed) sum = fmaf(tile[b].minima[j], row->sum, sum);
+        if (xk_has_minima(format)) sum = fmaf(tile[b].minima[j], row->sum, sum);
       }
       sums[i * stride + j] = sum;
     }
@@ -76,7 +70,7 @@ void xk_portable_int8_vector_product(uint32_t format, const xk_int8_block *x, co
       xk_int8_tile tile;
       const xk_int8_block *row = x + k / 32;
       xk_portable_unpack_int8(format, panel, k, 32, &tile);
-      xk_portable_int8_tile_product(&row, 1, &tile, xk_has_signed_quants(format), 32, out, XK_PANEL, k > 0);
+      xk_portable_int8_tile_product(format, &row, 1, &tile, 32, out, XK_PANEL, k > 0);
     }
   }
 }

@@ -1,7 +1,7 @@
 /// What a matrix's products read activations as. Weights stay as the file has them.
 ///
-/// Integers are only for matrices of blocks with a scale for 32 weights each (Q4_0, Q4_1, Q5_0, Q8_0); other formats are
-/// multiplied in float32.
+/// A matrix whose format has no products in int8 (only Q4_0, Q4_1, Q5_0 and Q8_0 have) takes int16 in its place; one that
+/// has none of integers at all (single numbers, Q6_K) float32.
 package enum ActivationType: String, CaseIterable, Sendable {
   case float32
   /// Rounded to int16 in blocks of 32 inputs: off by at most 2^-16 of a block's greatest, and twice as fast.

@@ -45,18 +45,25 @@ private func run(
   run(products, threads: threads)
 }
 
-/// Splits all panels of `products` into tasks of neighbouring panels, whole pairs of them: one row goes through two
-/// panels together.
+/// Splits the panels of all `products`, in a row, into tasks of neighbours of about the same number; many rows go through
+/// all panels in passes.
 private func run(_ products: [MatrixProduct], threads: ThreadPool) {
   let panels = products.reduce(0) { $0 + $1.matrix.panelCount }
-  let panelsPerTask = max(2, min(24, panels / (threads.threadCount * 6) + 1) / 2 * 2)
-  var tasks: [(product: Int, panels: Range<Int>)] = []
-  for (index, product) in products.enumerated() {
-    for first in stride(from: 0, to: product.matrix.panelCount, by: panelsPerTask) {
-      tasks.append((index, first..<min(first + panelsPerTask, product.matrix.panelCount)))
+  let (m, rowsPerPass) = (products[0].m, products.map(\.rowsPerPass).min()!)
+  let passes = (m + rowsPerPass - 1) / rowsPerPass
+  // One row goes through two panels together in float32, so there are no tasks of one.
+  let parts = max(1, min(panels / 2, max(panels / 24, threads.threadCount * 6)))
+  threads.run(tasks: passes * parts) { task in
+    let (pass, part) = task.quotientAndRemainder(dividingBy: parts)
+    let rows = m * pass / passes..<m * (pass + 1) / passes
+    var first = 0
+    for product in products {
+      let all = first..<first + product.matrix.panelCount
+      let mine = (panels * part / parts..<panels * (part + 1) / parts).clamped(to: all)
+      if !mine.isEmpty { product.compute(rows: rows, panels: mine.lowerBound - first..<mine.upperBound - first) }
+      first = all.upperBound
     }
   }
-  threads.run(tasks: tasks.count) { products[tasks[$0].product].compute(panels: tasks[$0].panels) }
 }
 
 private struct MatrixProduct {
@@ -67,14 +74,17 @@ private struct MatrixProduct {
   let accumulate: Bool
   let table: UnsafePointer<xk_table>
 
-  func compute(panels: Range<Int>) {
+  /// - Parameter range: All rows, if there is only one.
+  func compute(rows range: Range<Int>, panels: Range<Int>) {
     guard m > 1 else { return computeOneRow(panels: panels) }
-    for first in Swift.stride(from: 0, to: m, by: rowsPerPass) {
-      for panel in panels { computeTiles(rows: first..<min(first + rowsPerPass, m), panel: panel) }
-    }
+    for panel in panels { computeTiles(rows: range, panel: panel) }
   }
 
   private func computeOneRow(panels: Range<Int>) {
+    let first = panels.lowerBound * panelWidth
+    if !accumulate && panels.upperBound * panelWidth <= matrix.rows {
+      return rows.multiplyOneRow(matrix, panels: panels, into: out + first, table)
+    }
     let count = panels.count * panelWidth
     withUnsafeTemporaryAllocation(of: Float.self, capacity: count) { sums in
       rows.multiplyOneRow(matrix, panels: panels, into: sums.baseAddress!, table)
@@ -107,9 +117,9 @@ private struct MatrixProduct {
     }
   }
 
-  /// Rows that go through all of a task's panels before the next: as many as the second cache holds, but enough to be
-  /// worth unpacking the weights for.
-  private var rowsPerPass: Int { max(96, min(240, 73728 / matrix.columns / 6 * 6)) }
+  /// Rows that go through all panels before the next: at most as many as the second cache holds, but enough to be worth
+  /// unpacking the weights for.
+  var rowsPerPass: Int { max(96, min(240, secondCacheBytes / rows.byteCount(inputs: matrix.columns))) }
 
   /// Inputs whose weights are unpacked at a time: whole blocks, all stretches about the same.
   private var stretch: Int {
@@ -149,3 +159,6 @@ private struct MatrixProduct {
     if accumulate { table.pointee.add(sums, target, count) } else { target.update(from: sums, count: count) }
   }
 }
+
+/// What a core's second cache has room for besides weights and sums.
+private let secondCacheBytes = 288 << 10

@@ -11,7 +11,7 @@ package final class PackedMatrix: Sendable {
   package let columns: Int
   /// As the file has it.
   package let format: TensorFormat
-  /// What its products read activations as: what was asked for, float32 where the format has no products of integers.
+  /// What its products read activations as: what was asked for, or the next that the format has products of.
   package let activations: ActivationType
   package var byteCount: Int { panelCount * panelBytes }
 
@@ -33,7 +33,7 @@ package final class PackedMatrix: Sendable {
     self.columns = columns
     self.format = format
     panelFormat = xk_panel_format(format.rawValue)
-    self.activations = xk_has_integers(panelFormat) != 0 ? activations : .float32
+    self.activations = activations.nearest(for: panelFormat)
     panelBytes = xk_panel_bytes(format.rawValue, columns)
     let panelCount = (rows + panelWidth - 1) / panelWidth
     let memory = PanelMemory(byteCount: panelCount * panelBytes)
@@ -50,6 +50,13 @@ package final class PackedMatrix: Sendable {
   var panelCount: Int { (rows + panelWidth - 1) / panelWidth }
 
   func panel(_ index: Int) -> UnsafePointer<UInt8> { UnsafePointer(memory.base + index * panelBytes) }
+}
+
+extension ActivationType {
+  fileprivate func nearest(for panelFormat: UInt32) -> ActivationType {
+    if self == .int8 && xk_has_int8(panelFormat) != 0 { return .int8 }
+    return self != .float32 && xk_has_int16(panelFormat) != 0 ? .int16 : .float32
+  }
 }
 
 /// Outputs per panel.

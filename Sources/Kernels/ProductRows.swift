@@ -27,6 +27,15 @@ enum ProductRows {
     }
   }
 
+  /// Of a row's activations.
+  func byteCount(inputs: Int) -> Int {
+    switch self {
+    case .float32: inputs * MemoryLayout<Float>.stride
+    case .int16: inputs / integerBlock * MemoryLayout<xk_int16_block>.stride
+    case .int8: inputs / integerBlock * MemoryLayout<xk_int8_block>.stride
+    }
+  }
+
   /// Where the row's activations from `input` on lie.
   func address(row: Int, input: Int, columns: Int) -> UnsafeRawPointer {
     switch self {
@@ -68,14 +77,12 @@ enum ProductRows {
         tile.assumingMemoryBound(to: Float.self), panelWidth, inputs, sums, stride, add ? 1 : 0)
     case .int16:
       table.pointee.int16_tile_product(
-        pointers.assumingMemoryBound(to: UnsafePointer<xk_int16_block>?.self), rows.count,
-        tile.assumingMemoryBound(to: xk_int16_tile.self), xk_has_signed_quants(matrix.panelFormat), inputs, sums,
-        stride, add ? 1 : 0)
+        matrix.panelFormat, pointers.assumingMemoryBound(to: UnsafePointer<xk_int16_block>?.self), rows.count,
+        tile.assumingMemoryBound(to: xk_int16_tile.self), inputs, sums, stride, add ? 1 : 0)
     case .int8:
       table.pointee.int8_tile_product(
-        pointers.assumingMemoryBound(to: UnsafePointer<xk_int8_block>?.self), rows.count,
-        tile.assumingMemoryBound(to: xk_int8_tile.self), xk_has_signed_quants(matrix.panelFormat), inputs, sums,
-        stride, add ? 1 : 0)
+        matrix.panelFormat, pointers.assumingMemoryBound(to: UnsafePointer<xk_int8_block>?.self), rows.count,
+        tile.assumingMemoryBound(to: xk_int8_tile.self), inputs, sums, stride, add ? 1 : 0)
     }
   }
 

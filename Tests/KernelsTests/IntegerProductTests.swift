@@ -5,6 +5,7 @@ import Testing
 struct IntegerProductTests {
   typealias Fixture = MatrixProductTests.Fixture
   static let formats: [TensorFormat] = [.q4_0, .q4_1, .q5_0, .q8_0]
+  static let int16Formats = formats + [.q5_1, .q4_K, .q5_K]
   static let types: [ActivationType] = [.int16, .int8]
   /// More than one stretch of a tile.
   static let columns = 1056
@@ -74,16 +75,35 @@ struct IntegerProductTests {
     #expect(fixture.multiply(x, instructions).allSatisfy { $0 == 0 })
   }
 
-  @Test(arguments: types)
-  func `Formats without products of integers are multiplied in float32`(activations: ActivationType) {
-    for format in TensorFormat.allCases where !Self.formats.contains(format) {
-      let columns = MatrixProductTests.columns(format)
-      let asked = Fixture(format, rows: 33, columns: columns, activations: activations)
-      #expect(asked.matrix.activations == .float32)
-      var random = SplitMix64(seed: 16)
-      let x = random.floats(2 * columns)
-      let plain = Fixture(format, rows: 33, columns: columns)
-      expectSameBits(asked.multiply(x), plain.multiply(x), "\(format)")
+  @Test(arguments: TensorFormat.allCases)
+  func `A format without products of a type takes the next that it has`(format: TensorFormat) {
+    let int16: ActivationType = Self.int16Formats.contains(format) ? .int16 : .float32
+    let expected: [ActivationType: ActivationType] = [
+      .float32: .float32, .int16: int16, .int8: Self.formats.contains(format) ? .int8 : int16,
+    ]
+    for (asked, found) in expected {
+      #expect(Fixture(format, rows: 33, columns: 256, activations: asked).matrix.activations == found, "\(asked)")
+    }
+  }
+
+  @Test(arguments: int16Formats)
+  func `In int16 a product is that of the file's numbers, alone and in a batch, on every instruction set`(
+    format: TensorFormat
+  ) {
+    let fixture = Fixture(format, rows: 67, columns: 512, activations: .int16)
+    var random = SplitMix64(seed: 18)
+    let x = random.floats(7 * 512)
+    let weights = referenceDequantize(fixture.bytes, format: format)
+    let together = fixture.multiply(x, .portable)
+    for (index, found) in together.enumerated() {
+      let (row, output) = index.quotientAndRemainder(dividingBy: 67)
+      let terms = (0..<512).map { Double(x[row * 512 + $0]) * Double(weights[output * 512 + $0]) }
+      #expect(abs(Double(found) - terms.reduce(0, +)) <= 4e-5 * terms.reduce(0) { $0 + abs($1) })
+    }
+    for instructions in InstructionSet.available {
+      expectSameBits(fixture.multiply(x, instructions), together, "\(instructions.name), seven rows")
+      let alone = (0..<7).flatMap { fixture.multiply(Array(x[$0 * 512..<($0 + 1) * 512]), instructions) }
+      expectSameBits(alone, together, "\(instructions.name), row by row")
     }
   }
 

@@ -85,22 +85,22 @@ typedef struct {
   /// numbers below 2^-100, becomes zeros.
   void (*quantize_int8)(const float *x, size_t count, xk_int8_block *out);
 
-  /// As `unpack`, for int8 products; `format` is one that `xk_has_integers` is true of.
+  /// As `unpack`, for int8 products; `format` is one that `xk_has_int8` is true of.
   void (*unpack_int8)(uint32_t format, const uint8_t *panel, size_t first, size_t count, xk_int8_tile *tile);
 
-  /// As `tile_product`, of quantised rows; `integers.h` has the order of its arithmetic. `is_signed`: the tile's quants are
-  /// bytes from -128, and its minima do not count; else they are nibbles. `count` inputs, whole blocks.
-  void (*int8_tile_product)(const xk_int8_block *const *x, size_t rows, const xk_int8_tile *tile, int is_signed,
+  /// As `tile_product`, of quantised rows and a tile of `format`; `integers.h` has the order of its arithmetic. `count`
+  /// inputs, whole blocks.
+  void (*int8_tile_product)(uint32_t format, const xk_int8_block *const *x, size_t rows, const xk_int8_tile *tile,
                             size_t count, float *sums, size_t stride, int add);
 
   /// As `vector_product`, of a quantised row: the same bits as `unpack_int8` and `int8_tile_product`.
   void (*int8_vector_product)(uint32_t format, const xk_int8_block *x, const uint8_t *panel, size_t panels,
                               size_t columns, float *out);
 
-  /// The same four in int16.
+  /// The same four in int16, of formats that `xk_has_int16` is true of.
   void (*quantize_int16)(const float *x, size_t count, xk_int16_block *out);
   void (*unpack_int16)(uint32_t format, const uint8_t *panel, size_t first, size_t count, xk_int16_tile *tile);
-  void (*int16_tile_product)(const xk_int16_block *const *x, size_t rows, const xk_int16_tile *tile, int is_signed,
+  void (*int16_tile_product)(uint32_t format, const xk_int16_block *const *x, size_t rows, const xk_int16_tile *tile,
                              size_t count, float *sums, size_t stride, int add);
   void (*int16_vector_product)(uint32_t format, const xk_int16_block *x, const uint8_t *panel, size_t panels,
                                size_t columns, float *out);
@@ -167,9 +167,9 @@ size_t xk_panel_bytes(uint32_t format, size_t columns);
 size_t xk_block_elements(uint32_t format);
 size_t xk_block_bytes(uint32_t format);
 
-/// Whether products of integers can take the format's weights, and whether its quants are signed bytes (else nibbles).
-int xk_has_integers(uint32_t format);
-int xk_has_signed_quants(uint32_t format);
+/// Whether products of integers can take the (panel) format's weights.
+int xk_has_int16(uint32_t format);
+int xk_has_int8(uint32_t format);
 
 /// Repacks `rows` (1…16) rows of the file, in its format, `columns` weights each, into one panel. Missing rows become
 /// zeros.
