@@ -21,6 +21,8 @@ import subprocess
 import sys
 import time
 
+from random_model import TYPES, write_random_model
+
 DEFAULT_MODEL = pathlib.Path(
     os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache", "xpyd/models/smollm2-135m-instruct.gguf")
 ALL = "pp512,pp2048,tg64,tg64@1024,tg32x8,tg32x32"
@@ -55,6 +57,12 @@ def comma_list(parse):
 def activation(text):
     if text not in ("float32", "int16", "int8"):
         raise argparse.ArgumentTypeError(f"'{text}' must be float32, int16 or int8")
+    return text
+
+
+def quantised(text):
+    if text not in TYPES:
+        raise argparse.ArgumentTypeError(f"'{text}' must be one of {', '.join(TYPES)}")
     return text
 
 
@@ -195,11 +203,21 @@ def requantised(options, form):
     return path
 
 
+def random_1b(options, form):
+    """Llama-3.2-1B's shape with random weights, made once."""
+    path = options.llama_bin.parent.parent / f"random-1b.{form.lower()}.gguf"
+    if not path.exists():
+        write_random_model(path, form)
+    return path
+
+
 def measure(options, quiet):
     # One thread has tests of its own: they take longest, and say least.
     plan = [(test, threads) for threads in options.threads for test in options.tests]
     plan += [(test, 1) for test in options.one_thread if (test, 1) not in plan]
-    models = {form: requantised(options, form) for form in options.formats} or {"as it is": options.model}
+    models = {form: requantised(options, form) for form in options.formats}
+    models.update({f"1B {form}": random_1b(options, form) for form in options.random_1b})
+    models = models or {"as it is": options.model}
     results = {(form, test["name"], threads): {} for form in models for test, threads in plan}
     for number in range(1, options.rounds + 1):
         for form, model in models.items():
@@ -231,6 +249,8 @@ def main():
                         help="of xpyd: some of float32, int16, int8; llama.cpp's are int8")
     parser.add_argument("--formats", type=comma_list(str), default=[],
                         help="Q8_0,F16,Q4_0,Q4_K_M: the model requantised by llama-quantize, instead of the file as it is")
+    parser.add_argument("--random-1b", type=comma_list(quantised), default=[],
+                        help="Q4_0,Q8_0: random weights of Llama-3.2-1B's shape (0.7 and 1.3 GB), instead of the file")
     parser.add_argument("--disturbance", type=fraction, default=0.1, help="what others may take of the machine, 0…1")
     parser.add_argument("--patience", type=int, default=300, help="seconds in all for waiting and repeating")
     parser.add_argument("--xpyd", required=True, help=argparse.SUPPRESS)
