@@ -77,6 +77,27 @@ private func shortIdle(_ configuration: inout ProxyConfiguration) { configuratio
     }
   }
 
+  @Test func `Where all decoders are down, a stream goes to one that has not failed it`() async throws {
+    try await Deployment.run(
+      prefillers: [], decoders: [.generates(.whole), .generates(.whole), .hangsBeforeHead],
+      configure: { configuration in
+        shortIdle(&configuration)
+        configuration.deadlines.firstToken = .milliseconds(300)
+        configuration.handoff = .none
+      }
+    ) { deployment in
+      // One of them meets the third, which is left alone from then on.
+      for _ in 0..<3 { _ = try await deployment.post(body()) }
+      #expect(deployment.decoders[2].requests.entries.count == 1)
+      let before = deployment.decoders.map { $0.requests.entries.count }
+      for decoder in deployment.decoders.prefix(2) { decoder.play(.generates(.hangs(afterTokens: 2))) }
+      deployment.decoders[2].play(.generates(.whole))
+      let answer = try await deployment.post(body())
+      #expect(answer.body.contains("[DONE]"))
+      #expect(zip(deployment.decoders, before).map { $0.requests.entries.count - $1 } == [1, 1, 1])
+    }
+  }
+
   @Test func `The only decoder gets the rest itself`() async throws {
     try await Deployment.run(decoders: [.generates(.hangs(afterTokens: 3))], configure: shortIdle) { deployment in
       let client = try await deployment.client()

@@ -20,7 +20,7 @@ final class TransferNotices: Sendable {
       transfers[notice.requestID]?.missing -= 1
       return transfer.missing == 1 ? transfer.waiter : nil
     }
-    waiter?.eventLoop.execute(waiter!.body)
+    if let (eventLoop, body) = waiter { eventLoop.execute(body) }
   }
 
   /// - Parameter body: Called later, once, if not all notices are there.

@@ -60,7 +60,8 @@ struct WorkerPool: Sendable {
     if let preferring, let worker = best.first(where: { $0.index == preferring }) { return worker }
     if let worker = choose(best, shape) { return worker }
     if let worker = choose(eligible, shape) { return worker }
-    return choose(candidates.filter { role == .decode || $0.health.isCheapToTry }, shape)
+    let last = candidates.filter { role == .decode || $0.health.isCheapToTry }
+    return choose(last.filter { !avoiding.contains($0.index) }, shape) ?? choose(last, shape)
   }
 
   func seenBytes(of prompt: PromptBlocks, by worker: Worker) -> Int {
