@@ -142,7 +142,8 @@ let package = Package(
         "Engine", "KVBlocks", "Models", "KVTransfer", "TestSupport", .product(name: "Logging", package: "swift-log"),
       ]),
     .testTarget(name: "GrammarsTests", dependencies: ["Grammars", "ServingAPI", "TestSupport"]),
-    .testTarget(name: "ServingAPITests", dependencies: ["ServingAPI", "HTTPTestSupport", "TestSupport"]),
+    .testTarget(
+      name: "ServingAPITests", dependencies: ["ServingAPI", "HTTPTestSupport", "TestSupport"], exclude: ["Fixtures"]),
     .testTarget(
       name: "HTTPServerTests",
       dependencies: [

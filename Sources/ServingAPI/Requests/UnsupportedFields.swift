@@ -4,7 +4,7 @@ enum UnsupportedFields {
   /// Asks for nothing: absent, null, false, 0, "", [] or {}.
   private static let common = [
     "use_beam_search", "watermarking", "logprob_token_ids", "priority",
-    "return_weight_versions", "routed_experts_prompt_start", "return_token_offsets",
+    "return_weight_versions", "routed_experts_prompt_start", "return_token_offsets", "return_mm_kwargs",
     "ec_transfer_params", "vllm_xargs", "repetition_detection", "thinking_token_budget",
     "logits_processors",
   ]
@@ -12,7 +12,7 @@ enum UnsupportedFields {
   static let ofChat =
     common + [
       "reasoning_effort", "media_io_kwargs", "mm_processor_kwargs", "return_prompt_text", "audio",
-      "functions", "chat_template",
+      "functions", "function_call", "web_search_options", "chat_template",
     ]
 
   /// Fields whose default is not empty, with that default.
@@ -27,7 +27,8 @@ enum UnsupportedFields {
       throw unsupported(name)
     }
     for (name, standard) in defaults {
-      guard let value = fields[name], value != .null, value != standard, value != .number(1) else { continue }
+      guard let value = fields[name], value != .null, value != standard else { continue }
+      if case (.number(let number), .integer(let integer)) = (value, standard), number == Double(integer) { continue }
       throw unsupported(name)
     }
   }
