@@ -11,20 +11,13 @@ package final class GrammarCompiler: Sendable {
 
   private static let mostKept = 32
 
-  private let makeVocabulary: @Sendable () -> GrammarVocabulary
-  private let vocabulary = Mutex<GrammarVocabulary?>(nil)
+  private let vocabulary: GrammarVocabulary
   private let kept = Mutex(Kept())
 
-  /// - Parameter vocabulary: Called once, when the first grammar is asked for.
-  package init(vocabulary: @escaping @Sendable () -> GrammarVocabulary) { makeVocabulary = vocabulary }
+  package init(vocabulary: GrammarVocabulary) { self.vocabulary = vocabulary }
 
   package func grammar(for constraint: OutputConstraint) throws(GrammarError) -> Grammar {
     if let grammar = recall(constraint) { return grammar }
-    let vocabulary = vocabulary.withLock { vocabulary in
-      let made = vocabulary ?? makeVocabulary()
-      vocabulary = made
-      return made
-    }
     let grammar = try Grammar(rules: try Self.rules(of: constraint), vocabulary: vocabulary)
     keep(grammar, for: constraint)
     return grammar

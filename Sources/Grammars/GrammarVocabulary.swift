@@ -11,6 +11,7 @@ package final class GrammarVocabulary: Sendable {
   /// text can still be made of those.
   private static let maximumWork = 1 << 20
 
+  /// Sorts the vocabulary: a fraction of a second, so not for the cooperative pool.
   /// - Parameter pieces: By id; empty for tokens that no grammar may choose, as control tokens are.
   package init(pieces: [[UInt8]]) {
     self.pieces = pieces

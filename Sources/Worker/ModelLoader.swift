@@ -47,7 +47,7 @@ struct LoadedWorker: Sendable {
     model = ServedModel(
       names: configuration.servedNames, path: configuration.modelPath, tokenizer: tokenizer,
       template: Self.template(of: tokenizer, logger),
-      grammars: GrammarCompiler { GrammarVocabulary(tokenizer) }, toolCallFormat: configuration.toolCallFormat,
+      grammars: GrammarCompiler(vocabulary: GrammarVocabulary(tokenizer)), toolCallFormat: configuration.toolCallFormat,
       maxModelLength: llama.contextLength,
       vocabularySize: min(llama.vocabularySize, tokenizer.vocabularySize),
       longestToken: tokenizer.longestToken, created: Int(Date().timeIntervalSince1970),

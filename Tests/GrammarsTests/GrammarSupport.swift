@@ -14,7 +14,7 @@ let pieces: [[UInt8]] =
 let vocabulary = GrammarVocabulary(pieces: pieces)
 
 func grammar(_ kind: OutputConstraint.Kind, allowsWhitespace: Bool = true) throws(GrammarError) -> Grammar {
-  let compiler = GrammarCompiler { vocabulary }
+  let compiler = GrammarCompiler(vocabulary: vocabulary)
   return try compiler.grammar(
     for: OutputConstraint(kind, allowsWhitespace: allowsWhitespace, field: "structured_outputs"))
 }
