@@ -28,8 +28,8 @@ final class ProxyResponder: HTTPResponder {
     }
     guard !endpoint.needsKey || context.clientKeys.accept(request.headers) else { return writer.send(.unauthorized) }
     switch endpoint {
-    case .completions, .chat: generate(visit)
-    case .tokenize, .detokenize, .embeddings, .responses, .messages, .score, .rerank, .pooling, .classify:
+    case .completions, .chat, .responses, .messages: generate(visit, endpoint)
+    case .tokenize, .detokenize, .embeddings, .score, .rerank, .pooling, .classify:
       visit.admit(body: nil)
     case .models: ModelList.gather(for: request, writer: writer, loop: loop)
     case .health: writer.send(.ok)
@@ -46,9 +46,9 @@ final class ProxyResponder: HTTPResponder {
     }
   }
 
-  private func generate(_ visit: Visit) {
+  private func generate(_ visit: Visit, _ endpoint: Endpoint) {
     do {
-      visit.admit(body: try ClientBody(visit.request.body))
+      visit.admit(body: try ClientBody(visit.request.body, limit: endpoint.limit))
     } catch {
       visit.writer.send(.badRequest("\(error)"))
     }

@@ -23,14 +23,15 @@ final class EventStream: Sendable {
 
   /// Returns when the client has room for more.
   /// - Throws: `HTTPClientGone`.
-  func send(_ value: BodyValue) async throws {
+  func send(_ events: [ServerSentEvent]) async throws {
     start()
-    try await writer.writeAndWait(ByteBuffer(bytes: ServerSentEvents.frame(value)))
+    try await writer.writeAndWait(ByteBuffer(bytes: events.flatMap(\.frame)))
   }
 
-  func finish() {
+  /// - Parameter events: The last ones.
+  func finish(_ events: [ServerSentEvent]) {
     start()
-    writer.write(ByteBuffer(bytes: ServerSentEvents.done))
+    if !events.isEmpty { writer.write(ByteBuffer(bytes: events.flatMap(\.frame))) }
     writer.end()
   }
 

@@ -1,81 +1,21 @@
 import ServingAPI
 
-/// How an endpoint words what the engine gave: `/v1/completions` or `/v1/chat/completions`.
+/// How an endpoint words what the engine gave.
 protocol GenerationFormat: Sendable {
-  /// What a choice's stream begins with, before its first token.
-  func opening(_ head: ResponseHead, choice: ChoicePlan, usage: Usage?) -> BodyValue?
-  func chunk(
-    _ head: ResponseHead, choice: ChoicePlan, _ delta: ChoiceDelta, isFirst: Bool, usage: Usage?, isLast: Bool
-  ) -> BodyValue
-  func usageChunk(_ head: ResponseHead, _ usage: Usage) -> BodyValue
   func body(
     _ head: ResponseHead, choices: [(plan: ChoicePlan, output: ChoiceDelta)], usage: Usage, handoff: BodyValue
   ) -> BodyValue
+  func events(
+    _ head: ResponseHead, of choice: ChoicePlan, _ streaming: RequestOptions.Streaming
+  ) -> any ChoiceEvents
+  /// What a stream ends with, after all of its choices.
+  func closing(_ head: ResponseHead, _ usage: Usage, _ streaming: RequestOptions.Streaming) -> [ServerSentEvent]
+  /// What a stream ends with that fails after it has begun.
+  func failure(_ error: APIError) -> [ServerSentEvent]
 }
 
-struct CompletionFormat: GenerationFormat {
-  /// `return_token_ids`
-  var showsIDs: Bool
-
-  func opening(_ head: ResponseHead, choice: ChoicePlan, usage: Usage?) -> BodyValue? { nil }
-
-  func chunk(
-    _ head: ResponseHead, choice: ChoicePlan, _ delta: ChoiceDelta, isFirst: Bool, usage: Usage?, isLast: Bool
-  ) -> BodyValue {
-    CompletionResponse.chunk(
-      head, self.choice(choice, delta, showsPrompt: showsIDs && isFirst), usage: usage, isLast: isLast)
-  }
-
-  func usageChunk(_ head: ResponseHead, _ usage: Usage) -> BodyValue { CompletionResponse.usageChunk(head, usage) }
-
-  func body(
-    _ head: ResponseHead, choices: [(plan: ChoicePlan, output: ChoiceDelta)], usage: Usage, handoff: BodyValue
-  ) -> BodyValue {
-    CompletionResponse.body(
-      head, choices: choices.map { choice($0.plan, $0.output, showsPrompt: showsIDs) }, usage: usage, handoff: handoff)
-  }
-
-  private func choice(_ plan: ChoicePlan, _ delta: ChoiceDelta, showsPrompt: Bool) -> CompletionResponse.Choice {
-    var choice = CompletionResponse.Choice(
-      index: plan.index, text: delta.text, logprobs: delta.logprobs, end: delta.end)
-    if showsIDs { choice.tokenIDs = delta.tokenIDs }
-    if showsPrompt { choice.promptTokenIDs = plan.request.promptTokens }
-    choice.promptLogprobs = delta.promptLogprobs
-    return choice
-  }
-}
-
-struct ChatFormat: GenerationFormat {
-  /// `return_token_ids`
-  var showsIDs: Bool
-
-  func opening(_ head: ResponseHead, choice: ChoicePlan, usage: Usage?) -> BodyValue? {
-    ChatCompletionResponse.roleChunk(
-      head, index: choice.index, usage: usage, promptTokenIDs: showsIDs ? choice.request.promptTokens : nil)
-  }
-
-  func chunk(
-    _ head: ResponseHead, choice: ChoicePlan, _ delta: ChoiceDelta, isFirst: Bool, usage: Usage?, isLast: Bool
-  ) -> BodyValue {
-    ChatCompletionResponse.chunk(head, self.choice(choice, delta), usage: usage, isLast: isLast)
-  }
-
-  func usageChunk(_ head: ResponseHead, _ usage: Usage) -> BodyValue { ChatCompletionResponse.usageChunk(head, usage) }
-
-  func body(
-    _ head: ResponseHead, choices: [(plan: ChoicePlan, output: ChoiceDelta)], usage: Usage, handoff: BodyValue
-  ) -> BodyValue {
-    ChatCompletionResponse.body(
-      head, choices: choices.map { choice($0.plan, $0.output) }, usage: usage,
-      promptTokenIDs: showsIDs ? choices.first?.plan.request.promptTokens : nil,
-      promptLogprobs: choices.first?.output.promptLogprobs, handoff: handoff)
-  }
-
-  private func choice(_ plan: ChoicePlan, _ delta: ChoiceDelta) -> ChatCompletionResponse.Choice {
-    var choice = ChatCompletionResponse.Choice(
-      index: plan.index, text: delta.text, logprobs: delta.logprobs, end: delta.end)
-    if showsIDs { choice.tokenIDs = delta.tokenIDs }
-    choice.toolCalls = delta.toolCalls
-    return choice
-  }
+/// One choice's stream as it goes out: a value, fed with its deltas in order.
+protocol ChoiceEvents {
+  /// - Parameter tokens: Of the output so far.
+  mutating func events(for delta: ChoiceDelta, tokens: Int) -> [ServerSentEvent]
 }

@@ -32,9 +32,8 @@ struct GenerationRun {
   func respond(_ writer: HTTPResponseWriter, headers: HTTPHeaders) async throws -> Summary {
     let submitted = try submit()
     do {
-      return plan.options.streaming == nil
-        ? try await respondWhole(submitted, writer, headers)
-        : try await stream(submitted, EventStream(writer: writer, headers: headers))
+      guard let streaming = plan.options.streaming else { return try await respondWhole(submitted, writer, headers) }
+      return try await stream(submitted, streaming, EventStream(writer: writer, headers: headers))
     } catch {
       cancelAll()
       throw error
@@ -94,45 +93,33 @@ struct GenerationRun {
 
   // MARK: A stream
 
-  private func stream(_ runs: [ChoiceRun], _ stream: EventStream) async throws -> Summary {
+  private func stream(
+    _ runs: [ChoiceRun], _ streaming: RequestOptions.Streaming, _ stream: EventStream
+  ) async throws -> Summary {
     do {
       let numbered = try await withThrowingTaskGroup(of: Numbered.self) { group in
         for run in runs {
-          group.addTask { (run.plan.index, try await relay(run, stream), ChoiceDelta()) }
+          group.addTask { (run.plan.index, try await relay(run, streaming, stream), ChoiceDelta()) }
         }
         return try await Self.collect(&group)
       }
-      if plan.options.streaming?.includeUsage == true {
-        try await stream.send(format.usageChunk(plan.head, usage(numbered)))
-      }
-      stream.finish()
+      stream.finish(format.closing(plan.head, usage(numbered), streaming))
       return summary(numbered)
     } catch let error as APIError where stream.hasStarted {
       // As vLLM: the status has gone out, so the failure is the stream's last event.
       cancelAll()
-      try await stream.send(error.body)
-      stream.finish()
+      stream.finish(format.failure(error))
       throw StreamFailed(error: error)
     }
   }
 
-  private func relay(_ run: ChoiceRun, _ stream: EventStream) async throws -> ChoiceRun.Outcome {
-    let choice = run.plan
-    let streaming = plan.options.streaming ?? RequestOptions.Streaming()
-    var isFirst = true
+  private func relay(
+    _ run: ChoiceRun, _ streaming: RequestOptions.Streaming, _ stream: EventStream
+  ) async throws -> ChoiceRun.Outcome {
+    var events = format.events(plan.head, of: run.plan, streaming)
     return try await run.read { delta, tokens in
-      func usage(_ tokens: Int) -> Usage? {
-        guard streaming.continuousUsage, streaming.includeUsage else { return nil }
-        return Usage(promptTokens: choice.request.promptTokens.count, completionTokens: tokens)
-      }
-      if isFirst, let opening = format.opening(plan.head, choice: choice, usage: usage(0)) {
-        try await stream.send(opening)
-      }
-      try await stream.send(
-        format.chunk(
-          plan.head, choice: choice, delta, isFirst: isFirst, usage: usage(tokens),
-          isLast: delta.end != nil && !streaming.includeUsage))
-      isFirst = false
+      let news = events.events(for: delta, tokens: tokens)
+      if !news.isEmpty { try await stream.send(news) }
     }
   }
 

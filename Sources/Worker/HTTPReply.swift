@@ -13,8 +13,10 @@ struct HTTPReply: Sendable {
     HTTPReply(status: status, headers: ["content-type": MediaTypes.json], body: value.encoded)
   }
 
-  static func error(_ error: APIError) -> HTTPReply {
-    var reply = json(error.body, status: HTTPResponseStatus(statusCode: error.status))
+  /// - Parameter route: Each API has its own words.
+  static func error(_ error: APIError, at route: Route) -> HTTPReply {
+    let body = route == .messages ? error.messagesBody : error.body
+    var reply = json(body, status: HTTPResponseStatus(statusCode: error.status))
     if let seconds = error.retryAfter { reply.headers.add(name: HeaderNames.retryAfter, value: "\(seconds)") }
     return reply
   }

@@ -19,6 +19,12 @@ enum OpenAPIDocument {
     Path(
       method: "post", pattern: "/v1/chat/completions", summary: "Answer a conversation.", body: "ChatCompletionRequest",
       mayRefuse: true),
+    Path(
+      method: "post", pattern: "/v1/responses", summary: "Answer a conversation, as OpenAI's newer API words it.",
+      body: "ResponsesRequest", mayRefuse: true),
+    Path(
+      method: "post", pattern: "/v1/messages", summary: "Answer a conversation, as Anthropic's API words it.",
+      body: "MessagesRequest", mayRefuse: true),
     Path(method: "post", pattern: "/tokenize", summary: "Text or messages to token ids.", body: "TokenizeRequest"),
     Path(method: "post", pattern: "/detokenize", summary: "Token ids to text.", body: "DetokenizeRequest"),
     Path(
@@ -82,9 +88,7 @@ enum OpenAPIDocument {
       add("400", "The body is not one that is served: the error names the field.")
       add("413", "The body is too large.")
     }
-    if path.body == "CompletionRequest" || path.body == "ChatCompletionRequest" || path.body == "TokenizeRequest"
-      || path.body == "DetokenizeRequest" || path.pattern.contains("{name}")
-    {
+    if path.body != nil && path.body != "ReleaseRequest" || path.pattern.contains("{name}") {
       add("404", "The model is not served.")
     }
     if path.body != nil || path.pattern.hasPrefix("/v1") || path.pattern == "/reset_prefix_cache" {
@@ -100,6 +104,8 @@ enum OpenAPIDocument {
     [
       "CompletionRequest": object(generation + completion, required: ["prompt"]),
       "ChatCompletionRequest": object(generation + chat, required: ["messages"]),
+      "ResponsesRequest": object(responses, required: ["input"]),
+      "MessagesRequest": object(messages, required: ["messages", "max_tokens"]),
       "TokenizeRequest": object([
         ("model", "string"), ("prompt", "string"), ("messages", "array"), ("add_special_tokens", "boolean"),
         ("return_token_strs", "boolean"), ("add_generation_prompt", "boolean"), ("continue_final_message", "boolean"),
@@ -146,5 +152,18 @@ enum OpenAPIDocument {
     ("tools", "array"), ("tool_choice", "any"), ("parallel_tool_calls", "boolean"),
     ("add_generation_prompt", "boolean"),
     ("continue_final_message", "boolean"), ("chat_template_kwargs", "object"), ("documents", "array"),
+  ]
+  private static let responses: [(name: String, type: String)] = [
+    ("model", "string"), ("input", "any"), ("instructions", "string"), ("max_output_tokens", "integer"),
+    ("temperature", "number"), ("top_p", "number"), ("stream", "boolean"), ("text", "object"), ("tools", "array"),
+    ("tool_choice", "any"), ("parallel_tool_calls", "boolean"), ("metadata", "object"), ("user", "string"),
+    ("top_k", "integer"), ("min_p", "number"), ("seed", "integer"), ("stop", "any"), ("cache_salt", "string"),
+    ("request_id", "string"), ("kv_transfer_params", "object"),
+  ]
+  private static let messages: [(name: String, type: String)] = [
+    ("model", "string"), ("messages", "array"), ("system", "any"), ("max_tokens", "integer"),
+    ("stop_sequences", "array"), ("temperature", "number"), ("top_p", "number"), ("top_k", "integer"),
+    ("stream", "boolean"), ("tools", "array"), ("tool_choice", "object"), ("thinking", "object"),
+    ("cache_salt", "string"), ("request_id", "string"), ("kv_transfer_params", "object"),
   ]
 }

@@ -6,7 +6,7 @@ enum Route: Equatable {
   case models
   case model(String)
   case tokenize, detokenize
-  case completions, chatCompletions
+  case completions, chatCompletions, responses, messages
   /// A router's word that nobody will pull a handoff.
   case releaseHandoff
   case resetPrefixCache
@@ -21,7 +21,8 @@ enum Route: Equatable {
   var isOpen: Bool {
     switch self {
     case .health, .ready, .ping, .version, .load, .metrics, .openAPI: true
-    case .models, .model, .tokenize, .detokenize, .completions, .chatCompletions, .releaseHandoff, .resetPrefixCache:
+    case .models, .model, .tokenize, .detokenize, .completions, .chatCompletions, .responses, .messages,
+      .releaseHandoff, .resetPrefixCache:
       false
     }
   }
@@ -41,6 +42,8 @@ enum Route: Equatable {
     case .detokenize: "/detokenize"
     case .completions: "/v1/completions"
     case .chatCompletions: "/v1/chat/completions"
+    case .responses: "/v1/responses"
+    case .messages: "/v1/messages"
     case .releaseHandoff: "/kv/release"
     case .resetPrefixCache: "/reset_prefix_cache"
     case .openAPI: "/openapi.json"
@@ -50,7 +53,7 @@ enum Route: Equatable {
   private static let exact: [String: Route] = {
     let routes: [Route] = [
       .health, .ready, .ping, .version, .load, .metrics, .models, .tokenize, .detokenize, .completions,
-      .chatCompletions, .releaseHandoff, .resetPrefixCache, .openAPI,
+      .chatCompletions, .responses, .messages, .releaseHandoff, .resetPrefixCache, .openAPI,
     ]
     return Dictionary(uniqueKeysWithValues: routes.map { ($0.pattern, $0) })
   }()
@@ -80,7 +83,9 @@ enum Route: Equatable {
 
   private var methods: [HTTPMethod] {
     switch self {
-    case .tokenize, .detokenize, .completions, .chatCompletions, .releaseHandoff, .resetPrefixCache: [.POST]
+    case .tokenize, .detokenize, .completions, .chatCompletions, .responses, .messages, .releaseHandoff,
+      .resetPrefixCache:
+      [.POST]
     case .ping: [.GET, .POST]
     default: [.GET]
     }

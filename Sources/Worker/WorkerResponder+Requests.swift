@@ -31,6 +31,25 @@ extension WorkerResponder {
   func plan(
     _ request: ChatCompletionRequest, _ id: RequestID, _ now: Int
   ) throws(APIError) -> (GenerationPlan, any GenerationFormat) {
+    (try plan(request, id: "chatcmpl-\(id.text)", now), ChatFormat(showsIDs: request.options.returnTokenIDs))
+  }
+
+  func plan(
+    _ request: ResponsesRequest, _ id: RequestID, _ now: Int
+  ) throws(APIError) -> (GenerationPlan, any GenerationFormat) {
+    (try plan(request.chat, id: "resp_\(id.text)", now), ResponsesFormat(repeated: request.repeated))
+  }
+
+  func plan(
+    _ request: MessagesRequest, _ id: RequestID, _ now: Int
+  ) throws(APIError) -> (GenerationPlan, any GenerationFormat) {
+    (try plan(request.chat, id: "msg_\(id.text)", now), MessagesFormat())
+  }
+
+  /// - Parameter id: As the answer bears it.
+  private func plan(
+    _ request: ChatCompletionRequest, id: String, _ now: Int
+  ) throws(APIError) -> GenerationPlan {
     try check(request.options, request.sampling, prompts: 1)
     let tools = try toolSyntax(request)
     let text = try model.render(request.messages, request.template, tools: request.tools?.definitions)
@@ -45,12 +64,12 @@ extension WorkerResponder {
     var sampling = request.sampling
     // What marks a call is a special token to some models.
     if case .format = tools { sampling.skipSpecialTokens = false }
-    var plan = try plan([prompt], sampling, request.options, id: "chatcmpl-\(id.text)", now)
+    var plan = try plan([prompt], sampling, request.options, id: id, now)
     for index in plan.choices.indices {
       plan.choices[index].tools = tools
       plan.choices[index].allowsSeveralCalls = request.tools?.allowsSeveral ?? true
     }
-    return (plan, ChatFormat(showsIDs: request.options.returnTokenIDs))
+    return plan
   }
 
   /// How this request's calls of tools are written; nil if it may make none.

@@ -62,7 +62,7 @@ final class WorkerResponder: HTTPResponder {
       return answer(.unauthorized, route, writer, headers)
     }
     switch route {
-    case .tokenize, .detokenize, .completions, .chatCompletions, .releaseHandoff:
+    case .tokenize, .detokenize, .completions, .chatCompletions, .responses, .messages, .releaseHandoff:
       let exchange = Exchange(request: request, route: route, id: id, writer: writer)
       let task = Task { await self.handle(exchange) }
       writer.onClientGone { task.cancel() }
@@ -91,7 +91,8 @@ final class WorkerResponder: HTTPResponder {
     case .resetPrefixCache:
       engine.resetPrefixCache()
       return HTTPReply(status: .ok)
-    case .metrics, .tokenize, .detokenize, .completions, .chatCompletions, .releaseHandoff: return .notFound
+    case .metrics, .tokenize, .detokenize, .completions, .chatCompletions, .responses, .messages, .releaseHandoff:
+      return .notFound
     }
   }
 
@@ -175,21 +176,32 @@ final class WorkerResponder: HTTPResponder {
     case .releaseHandoff: return .answer(try releaseHandoff(fields))
     case .completions:
       let request = try CompletionRequest(fields)
-      let id = exchange.id(inBody: request.options.requestID)
-      let (plan, format) = try plan(request, id, now)
-      return .generate(plan, format, id)
+      return try generate(exchange, request.options) { (id) throws(APIError) in try plan(request, id, now) }
+    case .responses:
+      let request = try ResponsesRequest(fields)
+      return try generate(exchange, request.chat.options) { (id) throws(APIError) in try plan(request, id, now) }
+    case .messages:
+      let request = try MessagesRequest(fields)
+      return try generate(exchange, request.chat.options) { (id) throws(APIError) in try plan(request, id, now) }
     default:
       let request = try ChatCompletionRequest(fields)
-      let id = exchange.id(inBody: request.options.requestID)
-      let (plan, format) = try plan(request, id, now)
-      return .generate(plan, format, id)
+      return try generate(exchange, request.options) { (id) throws(APIError) in try plan(request, id, now) }
     }
+  }
+
+  private func generate(
+    _ exchange: Exchange, _ options: RequestOptions,
+    _ plan: (RequestID) throws(APIError) -> (GenerationPlan, any GenerationFormat)
+  ) throws(APIError) -> Work {
+    let id = exchange.id(inBody: options.requestID)
+    let (plan, format) = try plan(id)
+    return .generate(plan, format, id)
   }
 
   private func fail(_ error: any Error, _ exchange: Exchange, _ logger: Logger) {
     switch error {
     case let error as APIError:
-      answer(.error(error), exchange.route, exchange.writer, exchange.headers)
+      answer(.error(error, at: exchange.route), exchange.route, exchange.writer, exchange.headers)
       if error.status >= 500 {
         metrics.observeFailure(.error)
         logger.warning("Request failed", metadata: ["status": "\(error.status)", "reason": "\(error.message)"])

@@ -33,6 +33,33 @@ struct RandomRequest: Sendable {
     body = .object(fields)
   }
 
+  /// One of `/v1/responses` or `/v1/messages` that is served.
+  init(ofBlocksUsing dice: inout SplitMix64) {
+    let isMessage = Bool.random(using: &dice)
+    path = isMessage ? "/v1/messages" : "/v1/responses"
+    var fields = BodyValue.Fields()
+    fields["model"] = "tiny"
+    fields["temperature"] = 0
+    let limit = BodyValue(Int.random(in: 1...12, using: &dice))
+    fields[isMessage ? "max_tokens" : "max_output_tokens"] = limit
+    let said: BodyValue = [["role": "user", "content": .string(Self.text(&dice))]]
+    fields[isMessage ? "messages" : "input"] = said
+    if Self.chance(3, &dice) { fields[isMessage ? "system" : "instructions"] = .string(Self.text(&dice)) }
+    if Self.chance(2, &dice) { fields["stream"] = true }
+    if Self.chance(4, &dice) { fields[isMessage ? "stop_sequences" : "stop"] = ["e", "t"] }
+    if Self.chance(4, &dice) { fields["top_k"] = 7 }
+    if Self.chance(3, &dice) {
+      let schema: BodyValue = ["type": "object", "properties": ["on": ["type": "boolean"]], "required": ["on"]]
+      fields["tools"] =
+        isMessage
+        ? [["name": "switch", "input_schema": schema]]
+        : [["type": "function", "name": "switch", "parameters": schema]]
+      fields["tool_choice"] = isMessage ? ["type": "any"] : "required"
+      fields[isMessage ? "max_tokens" : "max_output_tokens"] = BodyValue(Int.random(in: 2...60, using: &dice))
+    }
+    body = .object(fields)
+  }
+
   private static func chance(_ of: Int, _ dice: inout SplitMix64) -> Bool { Int.random(in: 0..<of, using: &dice) == 0 }
 
   private static func text(_ dice: inout SplitMix64) -> String {

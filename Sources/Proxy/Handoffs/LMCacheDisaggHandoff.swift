@@ -25,7 +25,7 @@ package struct LMCacheDisaggHandoff: Handoff {
       "receiver_host":"\(pair.decoder?.host ?? "")",\
       "receiver_init_port":\(receivers.initPorts(of: index)),"receiver_alloc_port":\(receivers.allocPorts(of: index))}}
       """
-    return body.edited(LMCacheHandoff.edits + [.set("kv_transfer_params", spec)])
+    return body.edited(LMCacheHandoff.edits(limit: body.limit) + [.set("kv_transfer_params", spec)])
   }
 
   /// What the decoder gets is made of the tokens, not of a handoff in the answer.

@@ -11,11 +11,11 @@ package struct NixlHandoff: Handoff {
     {"do_remote_decode":true,"do_remote_prefill":false,"remote_engine_id":null,"remote_block_ids":null,\
     "remote_host":null,"remote_port":null}
     """
-  private static let edits = LMCacheHandoff.edits + [.set("kv_transfer_params", ask)]
-
   package init() {}
 
-  package func prefillBody(of body: ClientBody, pair: LegPair) -> ByteBuffer { body.edited(Self.edits) }
+  package func prefillBody(of body: ClientBody, pair: LegPair) -> ByteBuffer {
+    body.edited(LMCacheHandoff.edits(limit: body.limit) + [.set("kv_transfer_params", Self.ask)])
+  }
 
   package func decodeBody(of body: ClientBody, pair: LegPair, prefillAnswer: ByteBuffer?) -> ByteBuffer? {
     guard let prefillAnswer else { return nil }

@@ -7,10 +7,13 @@ package struct ClientBody: Sendable {
   private let object: JSONObject
   /// Made in every copy of the body that goes out.
   private var standingEdits: [JSONEdit] = []
+  /// The field that limits the output's tokens.
+  let limit: String
 
   /// - Throws: If it is not exactly one JSON object.
-  package init(_ bytes: ByteBuffer) throws {
+  package init(_ bytes: ByteBuffer, limit: String = "max_tokens") throws {
     self.bytes = bytes
+    self.limit = limit
     object = try bytes.withUnsafeReadableBytes { try JSONObject(scanning: $0) }
   }
 
@@ -54,7 +57,7 @@ package struct ClientBody: Sendable {
     guard handoff.decodersCanPrefill else { return .twoLegs }
     if case .pushed = handoff.timing { return Continuation.canFollowFirstToken(of: self) ? .twoLegs : .decoderAlone }
     if asksForSeveralSequences { return .decoderAlone }
-    let limits = ["max_tokens", "max_completion_tokens"].compactMap(text(of:)).filter { $0 != "null" }
+    let limits = [limit, "max_completion_tokens"].compactMap(text(of:)).filter { $0 != "null" }
     if !limits.isEmpty, limits.allSatisfy({ $0 == "1" || $0 == "0" }) { return .prefillerAlone }
     return scoresPrompt ? .decoderAlone : .twoLegs
   }

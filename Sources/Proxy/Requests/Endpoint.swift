@@ -63,6 +63,9 @@ enum Endpoint: String, CaseIterable {
     }
   }
 
+  /// The request's field that limits the output's tokens.
+  var limit: String { self == .responses ? "max_output_tokens" : "max_tokens" }
+
   /// Who watches the proxy has no client's key.
   var needsKey: Bool { isRelayed || self == .models || self == .logLevel }
 

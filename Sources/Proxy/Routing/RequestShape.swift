@@ -62,12 +62,13 @@ extension ClientBody {
     return nil
   }
 
-  /// Tools stand before the messages in every chat template, and adapters of a model have KV of their own.
+  /// Tools and instructions stand before the messages in chat templates, and adapters of a model have KV of their own.
   var prompt: PromptBlocks? {
-    let seed = ["model", "tools"].reduce(UInt64(0)) { seed, name in
+    let seed = ["model", "tools", "system", "instructions"].reduce(UInt64(0)) { seed, name in
       withValue(of: name) { StableHash.hash($0, seed: seed) } ?? StableHash.mix(seed &+ 1)
     }
     return withValue(of: "messages") { PromptBlocks($0, seed: seed) }
       ?? withValue(of: "prompt") { PromptBlocks($0, seed: ~seed) }
+      ?? withValue(of: "input") { PromptBlocks($0, seed: seed) }
   }
 }

@@ -9,3 +9,21 @@ package enum ServerSentEvents {
     return out
   }
 }
+
+/// One event of an answer's stream.
+package enum ServerSentEvent: Sendable, Equatable {
+  case chunk(BodyValue)
+  /// Its data's `type` is also its name.
+  case typed(BodyValue)
+  /// OpenAI's last one.
+  case done
+
+  package var frame: [UInt8] {
+    switch self {
+    case .chunk(let value): ServerSentEvents.frame(value)
+    case .typed(let value):
+      Array("event: \(value["type"]?.stringValue ?? "error")\n".utf8) + ServerSentEvents.frame(value)
+    case .done: ServerSentEvents.done
+    }
+  }
+}
