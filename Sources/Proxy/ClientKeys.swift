@@ -17,7 +17,7 @@ final class ClientKeys: Sendable {
 
   func accept(_ headers: HTTPHeaders) -> Bool {
     guard !isEmpty else { return true }
-    let authorization = headers.first(name: "authorization")
+    let authorization = headers.authorization
     // Neither answer ends the other's comparison.
     let isOfFile = file.map { $0.value.accept(authorization: authorization) } ?? false
     return !fixed.isEmpty && fixed.accept(authorization: authorization) || isOfFile

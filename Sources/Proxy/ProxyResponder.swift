@@ -48,7 +48,8 @@ final class ProxyResponder: HTTPResponder {
 
   private func generate(_ visit: Visit, _ endpoint: Endpoint) {
     do {
-      visit.admit(body: try ClientBody(visit.request.body, limit: endpoint.limit))
+      let body = try ClientBody(visit.request.body, limit: endpoint.limit)
+      visit.admit(body: context.clientKeys.isEmpty ? body : body.salted(for: visit.request.headers))
     } catch {
       visit.writer.send(.badRequest("\(error)"))
     }

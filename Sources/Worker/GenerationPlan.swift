@@ -75,6 +75,13 @@ struct GenerationPlan: Sendable {
   }
 }
 
+extension GenerationPlan {
+  /// Keeps this request's KV apart from all that has another salt.
+  mutating func saltKV(_ salt: String) {
+    for index in choices.indices { choices[index].request.cacheSalt = salt }
+  }
+}
+
 extension SamplingFields {
   /// - Parameter choice: of the same prompt's `n`: each draws from a seed of its own.
   func engineParameters(maxTokens: Int, choice: Int) -> SamplingParameters {

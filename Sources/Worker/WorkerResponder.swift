@@ -58,7 +58,7 @@ final class WorkerResponder: HTTPResponder {
     case .notFound: return answer(.notFound, nil, writer, headers)
     case .methodNotAllowed(let allow): return answer(.methodNotAllowed(allow: allow), nil, writer, headers)
     }
-    guard route.isOpen || apiKeys.accept(authorization: request.headers.first(name: "authorization")) else {
+    guard route.isOpen || apiKeys.accept(authorization: request.headers.authorization) else {
       return answer(.unauthorized, route, writer, headers)
     }
     switch route {
@@ -194,7 +194,10 @@ final class WorkerResponder: HTTPResponder {
     _ plan: (RequestID) throws(APIError) -> (GenerationPlan, any GenerationFormat)
   ) throws(APIError) -> Work {
     let id = exchange.id(inBody: options.requestID)
-    let (plan, format) = try plan(id)
+    var (plan, format) = try plan(id)
+    if !apiKeys.isEmpty, let authorization = exchange.request.headers.authorization {
+      plan.saltKV(TenantSalt.salt(authorization: authorization, own: options.cacheSalt))
+    }
     return .generate(plan, format, id)
   }
 

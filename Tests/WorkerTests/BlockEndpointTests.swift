@@ -2,7 +2,7 @@ import ServingAPI
 import Testing
 import Worker
 
-/// `/v1/responses` and `/v1/messages` of a worker.
+/// `/v1/responses` and `/v1/messages` of a worker, and what its keys keep apart.
 struct BlockEndpointTests {
   private static func response(_ more: KeyValuePairs<String, BodyValue> = [:]) -> BodyValue {
     var fields = BodyValue.Fields()
@@ -74,10 +74,31 @@ struct BlockEndpointTests {
   }
 
   @Test func `Messages' errors are worded as Anthropic's`() async throws {
-    try await withWorker { worker in
-      let wrong = try await worker.post("/v1/messages", ["max_tokens": 1])
+    try await withWorker(configure: { $0.apiKeys = ["right"] }) { worker in
+      let refused = try await worker.post("/v1/messages", Self.message(), headers: [("x-api-key", "wrong")])
+      #expect(refused.status == 401)
+      let wrong = try await worker.post("/v1/messages", ["max_tokens": 1], headers: [("x-api-key", "right")])
       #expect(wrong.status == 400 && wrong.json["type"] == "error")
       #expect(wrong.json["error"]?["type"] == "invalid_request_error")
+    }
+  }
+
+  @Test func `Another key's same prompt is no cache hit, and its answer is the same`() async throws {
+    try await withWorker(configure: { $0.apiKeys = ["one", "two"] }) { worker in
+      func ask(_ key: String, salt: BodyValue = .null) async throws -> (text: String, hits: Double) {
+        let before = try await worker.metric("vllm:prefix_cache_hits_total") ?? 0
+        let prompt = String(repeating: "the sea in the other ", count: 20)
+        let answer = try await worker.post(
+          "/v1/completions", ["prompt": .string(prompt), "max_tokens": 8, "temperature": 0, "cache_salt": salt],
+          headers: [("Authorization", "Bearer \(key)")])
+        return (answer.output(), (try await worker.metric("vllm:prefix_cache_hits_total") ?? 0) - before)
+      }
+      let first = try await ask("one")
+      let again = try await ask("one")
+      let other = try await ask("two")
+      let salted = try await ask("one", salt: "s")
+      #expect(first.hits == 0 && again.hits > 0 && other.hits == 0 && salted.hits == 0)
+      #expect(Set([first.text, again.text, other.text, salted.text]).count == 1)
     }
   }
 }

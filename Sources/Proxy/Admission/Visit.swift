@@ -95,7 +95,7 @@ extension Admission.Applicant {
     }
     var hasher = Hasher()
     if hasKeys {
-      hasher.combine(request.headers.first(name: "authorization"))
+      hasher.combine(request.headers.authorization)
     } else {
       body?.withValue(of: "user") { hasher.combine(bytes: UnsafeRawBufferPointer(rebasing: $0.prefix(256))) }
     }

@@ -25,7 +25,7 @@ enum ForwardedHeaders {
     let named = namedInConnection(headers)
     for (name, value) in headers {
       if droppedFromRequest.contains(name) || named.contains(name) { continue }
-      if workerKey != nil, name.lowercased() == "authorization" { continue }
+      if workerKey != nil, ["authorization", "x-api-key"].contains(name.lowercased()) { continue }
       lines.writeField(name, value)
     }
     if let workerKey { lines.writeField("authorization", "Bearer \(workerKey)") }
