@@ -37,6 +37,7 @@ enum OpenAPIDocument {
     Path(pattern: "/health", summary: "Whether requests are taken.", answer: "", mayRefuse: true),
     Path(pattern: "/ready", summary: "The same.", answer: "", mayRefuse: true),
     Path(pattern: "/ping", summary: "Whether the process answers.", answer: ""),
+    Path(method: "post", pattern: "/ping", summary: "The same.", answer: ""),
     Path(pattern: "/version", summary: "The program's version."),
     Path(pattern: "/load", summary: "Requests that are being answered."),
     Path(pattern: "/metrics", summary: "Prometheus metrics.", answer: "text/plain"),
@@ -45,7 +46,12 @@ enum OpenAPIDocument {
 
   static func document(version: String) -> BodyValue {
     var members = BodyValue.Fields()
-    for path in paths { members[path.pattern] = .object(item(path)) }
+    for path in paths {
+      var methods = BodyValue.Fields()
+      if case .object(let others)? = members[path.pattern] { methods = others }
+      methods[path.method] = .object(operation(path))
+      members[path.pattern] = .object(methods)
+    }
     return [
       "openapi": "3.1.0",
       "info": ["title": "xpyd worker", "version": .string(version)],
@@ -54,7 +60,7 @@ enum OpenAPIDocument {
     ]
   }
 
-  private static func item(_ path: Path) -> BodyValue.Fields {
+  private static func operation(_ path: Path) -> BodyValue.Fields {
     var operation = BodyValue.Fields()
     operation["summary"] = .string(path.summary)
     if path.pattern.contains("{name}") {
@@ -67,9 +73,7 @@ enum OpenAPIDocument {
       ]
     }
     operation["responses"] = .object(responses(path))
-    var item = BodyValue.Fields()
-    item[path.method] = .object(operation)
-    return item
+    return operation
   }
 
   private static func responses(_ path: Path) -> BodyValue.Fields {
