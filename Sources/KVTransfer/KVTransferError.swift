@@ -27,6 +27,12 @@ package enum KVTransferError: Error, Equatable {
   case corrupt(block: Int, peer: String)
   case protocolViolation(peer: String, String)
 
+  // What a receiver answers that is to take a prompt's KV.
+  /// In bytes.
+  case bufferTooSmall(needed: Int, capacity: Int, peer: String)
+  case bufferFull(peer: String, after: Duration)
+  case pushFailed(peer: String, reason: String)
+
   // This side.
   case destinationTooSmall(needed: Int, given: Int)
   case handoffTooLarge(blocks: Int, limit: Int)
@@ -55,6 +61,9 @@ extension KVTransferError {
     case .timedOut: "timed_out"
     case .corrupt: "corrupt"
     case .protocolViolation: "protocol_violation"
+    case .bufferTooSmall: "buffer_too_small"
+    case .bufferFull: "buffer_full"
+    case .pushFailed: "push_failed"
     case .destinationTooSmall: "destination_too_small"
     case .handoffTooLarge: "handoff_too_large"
     case .insecureListener: "insecure_listener"
@@ -71,6 +80,7 @@ extension KVTransferError: CustomStringConvertible {
     case .unknownHandoff, .leaseExpired, .alreadyClaimed, .tokensMismatch, .engineMismatch: refusal
     case .versionMismatch, .modelMismatch, .tokenizerMismatch, .layoutMismatch, .unauthorized: disagreement
     case .peerUnreachable, .peerClosed, .timedOut, .corrupt, .protocolViolation: broken
+    case .bufferTooSmall, .bufferFull, .pushFailed: notTaken
     case .destinationTooSmall, .handoffTooLarge, .insecureListener, .cannotListen, .cancelled, .closed:
       local
     }
@@ -120,6 +130,18 @@ extension KVTransferError: CustomStringConvertible {
       "Block \(block) from \(peer) arrived with a wrong checksum. Check the hosts' memory and network."
     case .protocolViolation(let peer, let what):
       "\(peer) broke the KV transfer protocol: \(what). See that the port is that of an xpyd worker of this release."
+    default: label
+    }
+  }
+
+  private var notTaken: String {
+    switch self {
+    case .bufferTooSmall(let needed, let capacity, let peer):
+      "The prompt's KV is of \(needed) bytes, the receive buffer of \(peer) holds \(capacity). Raise nixl_buffer_size there,"
+        + " or send shorter prompts."
+    case .bufferFull(let peer, let after):
+      "The receive buffer of \(peer) had no room within \(after). Raise nixl_buffer_size there, or add decoders."
+    case .pushFailed(let peer, let reason): "\(peer) did not take the prompt's KV: \(reason)"
     default: label
     }
   }

@@ -26,11 +26,16 @@ package final class PullTransport: KVTransport {
     self.memory = memory
     self.identity = identity
     handoffs = PublishedHandoffs(logger: logger, now: now)
-    server = try TransferServer(
-      ServedConnection.Context(
-        memory: memory, identity: identity,
-        incarnation: KVHandoff.ID.random().rawValue, configuration: configuration, handoffs: handoffs,
-        sharedPool: configuration.transports == .tcp ? nil : SharedPool(memory), logger: logger))
+    let incarnation = KVHandoff.ID.random().rawValue
+    let pool = configuration.transports == .tcp ? nil : SharedPool(memory)
+    let listeners = try TransferListeners(
+      configuration, unixName: pool == nil ? nil : SharedPool.unixName(incarnation))
+    let context = ServedConnection.Context(
+      memory: memory, identity: identity, incarnation: incarnation, configuration: configuration, handoffs: handoffs,
+      sharedPool: listeners.hasUnix ? pool : nil, logger: logger)
+    server = try TransferServer(listeners, connectionLimit: configuration.connectionLimit, logger) {
+      ServedConnection(channel: $0, isUnix: $1, context: context).run()
+    }
     port = server.port
     advertisedHost = server.host
     puller = Puller(memory: memory, identity: identity, configuration: configuration, logger: logger)

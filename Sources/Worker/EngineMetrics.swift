@@ -68,6 +68,16 @@ extension WorkerMetrics {
     registry.counter(name, help: help) { [weak engine] in engine.map { Double(read($0.statistics)) } ?? 0 }
   }
 
+  func add(_ plane: KVPlane, _ engine: Engine) {
+    switch plane {
+    case .pull(let transport): add(transport, engine)
+    case .sender(let transport, let pusher, _):
+      add(transport, engine)
+      add(pusher)
+    case .receiver(let receiver, _): add(receiver, engine)
+    }
+  }
+
   /// The handoffs' figures, read at each scrape. Pulls that the engine refuses never come to the transport.
   func add(_ transport: PullTransport, _ engine: Engine) {
     func counter(_ name: String, _ help: String, _ read: @escaping @Sendable (TransferStatistics) -> Int) {

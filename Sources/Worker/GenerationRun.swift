@@ -15,6 +15,7 @@ struct GenerationRun {
   let model: ServedModel
   let engine: Engine
   let metrics: WorkerMetrics
+  let delivery: PromptDelivery
 
   /// What the log tells of a request that was served.
   struct Summary: Sendable {
@@ -30,12 +31,17 @@ struct GenerationRun {
   /// - Throws: `APIError` if nothing was sent yet and the caller is to answer; `CancellationError` or
   ///   `HTTPClientGone` if nobody listens any more.
   func respond(_ writer: HTTPResponseWriter, headers: HTTPHeaders) async throws -> Summary {
-    let submitted = try submit()
+    let submitted: [ChoiceRun]
+    do { submitted = try submit() } catch {
+      delivery.giveUp()
+      throw error
+    }
     do {
       guard let streaming = plan.options.streaming else { return try await respondWhole(submitted, writer, headers) }
       return try await stream(submitted, streaming, EventStream(writer: writer, headers: headers))
     } catch {
       cancelAll()
+      delivery.giveUp()
       throw error
     }
   }
@@ -76,6 +82,7 @@ struct GenerationRun {
       return try await Self.collect(&group)
     }
     try Task.checkCancellation()
+    await delivery.deliver(numbered.first?.outcome.result.handoff)
     let usage = usage(numbered)
     let body = format.body(
       plan.head, choices: zip(plan.choices, numbered).map { ($0, $1.output) }, usage: usage, handoff: ticket(numbered))
@@ -85,7 +92,9 @@ struct GenerationRun {
 
   /// The ticket of the only choice that may have made one.
   private func ticket(_ outcomes: [Numbered]) -> BodyValue {
-    guard let result = outcomes.first?.outcome.result, let handoff = result.handoff else { return .null }
+    guard !delivery.isPush, let result = outcomes.first?.outcome.result, let handoff = result.handoff else {
+      return .null
+    }
     return HandoffTicket(
       handoff, requestID: plan.choices[0].request.id, cachedTokens: result.promptTokens.prefixCache
     ).json
@@ -103,6 +112,7 @@ struct GenerationRun {
         }
         return try await Self.collect(&group)
       }
+      await delivery.deliver(numbered.first?.outcome.result.handoff)
       stream.finish(format.closing(plan.head, usage(numbered), streaming))
       return summary(numbered)
     } catch let error as APIError where stream.hasStarted {

@@ -12,9 +12,20 @@ package struct KVTransferConfiguration: Sendable, Equatable {
     var pulls: Bool { self != .producer }
   }
 
-  package static let supportedConnectors = ["NixlConnector"]
+  /// Who moves the KV, and how decoders learn of it.
+  package enum Connector: Sendable, Equatable {
+    /// `NixlConnector`: the router carries a ticket, and the decoder pulls.
+    case pull
+    /// `LMCacheConnectorV1`: the prefiller pushes into the decoder's buffer, and the decoder finds it by its content.
+    case push(LMCacheConfiguration)
+  }
 
+  package static let supportedConnectors = ["NixlConnector", "LMCacheConnectorV1"]
+
+  package var connector = Connector.pull
   package var role: Role
+  /// Of this worker alone on its host (`lmcache_rpc_port`); nil: not named.
+  package var rpcPort: String?
   /// nil: the engine's default.
   package var pullFailurePolicy: EngineConfiguration.PullFailurePolicy?
   /// Keys that we do not know, for a warning each.
@@ -22,7 +33,8 @@ package struct KVTransferConfiguration: Sendable, Equatable {
 
   package init(role: Role) { self.role = role }
 
-  package init(json: String) throws(WorkerError) {
+  /// - Parameter environment: where LMCache's settings are.
+  package init(json: String, environment: [String: String] = [:]) throws(WorkerError) {
     let value: BodyValue
     do {
       value = try BodyParser.parse(Array(json.utf8))
@@ -40,11 +52,36 @@ package struct KVTransferConfiguration: Sendable, Equatable {
     for member in fields.members {
       switch (member.key, member.value) {
       case ("kv_connector", _), ("kv_role", _), ("kv_load_failure_policy", _), ("kv_buffer_device", "cpu"): break
-      case ("kv_connector_extra_config", .object(let extra)):
-        ignoredKeys += extra.keys.map { "kv_connector_extra_config.\($0)" }
+      case ("kv_connector_extra_config", .object(let extra)): readExtra(extra, of: connector)
       default: ignoredKeys.append(member.key)
       }
     }
+    if connector == "LMCacheConnectorV1" { self.connector = .push(try Self.push(role, environment)) }
+  }
+
+  private mutating func readExtra(_ extra: BodyValue.Fields, of connector: String) {
+    for member in extra.members {
+      switch (connector, member.key, member.value) {
+      case ("LMCacheConnectorV1", "lmcache_rpc_port", .string(let name)): rpcPort = name
+      case ("LMCacheConnectorV1", "lmcache_rpc_port", .integer(let number)): rpcPort = "\(number)"
+      // Whole prompts are handed over, and their last chunk with them.
+      case ("LMCacheConnectorV1", "discard_partial_chunks", .bool(false)): break
+      default: ignoredKeys.append("kv_connector_extra_config.\(member.key)")
+      }
+    }
+  }
+
+  /// The two files must agree on what this worker is.
+  private static func push(
+    _ role: Role, _ environment: [String: String]
+  ) throws(WorkerError) -> LMCacheConfiguration {
+    let settings = try LMCacheConfiguration(environment: environment)
+    guard role != .both, (role == .producer) == (settings.role == .sender) else {
+      throw .badTransferConfiguration(
+        "kv_role is \(role.rawValue), but LMCache's settings say nixl_role: \(settings.role.rawValue); kv_producer goes with "
+          + "sender, kv_consumer with receiver")
+    }
+    return settings
   }
 
   private static func choice<Choice: RawRepresentable<String> & Sendable>(

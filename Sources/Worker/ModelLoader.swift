@@ -15,7 +15,7 @@ import Tokenization
 struct LoadedWorker: Sendable {
   var model: ServedModel
   var engine: Engine
-  var transport: PullTransport?
+  var plane: KVPlane?
   var layout: KVLayout
   var report: ModelLoadReport
   var engineID: String
@@ -37,12 +37,10 @@ struct LoadedWorker: Sendable {
       layout: layout, maxModelLength: llama.contextLength, memory: Int(ProcessInfo.processInfo.physicalMemory))
     let memory = try KVMemory(layout: layout, blockCount: kvBlocks)
     if configuration.kvTransfer != nil {
-      transport = try PullTransport(
-        memory: memory,
-        identity: KVIdentity(
-          engineID: engineID, model: ModelFingerprint.of(file, activations: configuration.activations),
-          tokenizer: ModelFingerprint.of(tokenizer),
-          layout: layout), configuration: configuration.transfer, logger: logger)
+      let identity = KVIdentity(
+        engineID: engineID, model: ModelFingerprint.of(file, activations: configuration.activations),
+        tokenizer: ModelFingerprint.of(tokenizer), layout: layout)
+      plane = try KVPlane(configuration, memory, identity, logger)
     }
     model = ServedModel(
       names: configuration.servedNames, path: configuration.modelPath, tokenizer: tokenizer,
@@ -66,7 +64,7 @@ struct LoadedWorker: Sendable {
     maxBatchedTokens = settings.maxBatchedTokens
     engine = Engine(
       model: pinned, kv: memory, configuration: settings,
-      transport: transport, logger: logger)
+      transport: plane?.transport, logger: logger)
   }
 
   private static func open(

@@ -33,9 +33,7 @@ package final class Worker: Sendable {
   ///
   /// - Throws: `WorkerError`, `KVTransferError`, `KVMemoryError` or `HTTPServerError`, each with what to do.
   package static func start(_ configuration: WorkerConfiguration, logger: Logger) async throws -> Worker {
-    for key in configuration.kvTransfer?.ignoredKeys ?? [] {
-      logger.warning("Ignored in --kv-transfer-config", metadata: ["key": "\(key)"])
-    }
+    configuration.kvTransfer?.logWarnings(logger)
     let loaded = try await NIOThreadPool.singleton.runIfActive { try LoadedWorker(configuration, logger: logger) }
     let responder = WorkerResponder(loaded, configuration: configuration, logger: logger)
     // One event loop: a worker's requests are few, and the processors are the engine's.
@@ -52,6 +50,9 @@ package final class Worker: Sendable {
       throw error
     }
   }
+
+  /// Where other workers connect for KV; nil: this one hands none over.
+  package var transferPort: Int? { loaded.plane?.port }
 
   package var statistics: EngineStatistics { loaded.engine.statistics }
 
@@ -74,7 +75,7 @@ package final class Worker: Sendable {
         "max_model_len": "\(loaded.model.maxModelLength)", "max_num_batched_tokens": "\(loaded.maxBatchedTokens)",
         "threads": "\(configuration.threads)",
         "role": "\(configuration.kvTransfer?.role.rawValue ?? "single")", "engine.id": "\(engineID)",
-        "port": "\(port)", "transfer.port": "\(loaded.transport.map { "\($0.port)" } ?? "none")",
+        "port": "\(port)", "transfer.port": "\(transferPort.map { "\($0)" } ?? "none")",
       ])
   }
 }
@@ -83,7 +84,7 @@ extension LoadedWorker {
   /// Closing the transport joins threads, so it is done off the cooperative pool.
   fileprivate func shutdown(grace: Duration) async {
     await engine.shutdown(grace: grace)
-    guard let transport else { return }
-    try? await NIOThreadPool.singleton.runIfActive { transport.close() }
+    guard let plane else { return }
+    try? await NIOThreadPool.singleton.runIfActive { plane.close() }
   }
 }

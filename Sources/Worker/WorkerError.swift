@@ -1,7 +1,9 @@
 /// Why a worker did not start.
 package enum WorkerError: Error, Sendable, Equatable {
   case badTransferConfiguration(String)
+  case badLMCacheConfiguration(source: String, String)
   case badSpeculativeConfiguration(String)
+  case lmcachePortTaken(String, by: String, for: String)
   /// `reason` tells the file and what to do.
   case model(String)
   case noProcessor(Int, allowed: [Int])
@@ -14,6 +16,10 @@ extension WorkerError: CustomStringConvertible {
     switch self {
     case .badTransferConfiguration(let reason):
       #"--kv-transfer-config: \#(reason). Give e.g. '{"kv_connector":"NixlConnector","kv_role":"kv_both"}'."#
+    case .badLMCacheConfiguration(let source, let reason):
+      "\(source): \(reason). LMCacheConnectorV1 reads the YAML file that LMCACHE_CONFIG_FILE names, else LMCACHE_* variables."
+    case .lmcachePortTaken(let name, let other, let owner):
+      "lmcache_rpc_port '\(name)' of \(owner) is that of \(other) already. Give each worker of a host its own."
     case .badSpeculativeConfiguration(let reason):
       #"--speculative-config: \#(reason). Give e.g. '{"method":"ngram","num_speculative_tokens":4,"prompt_lookup_max":3}'."#
     case .model(let reason): reason

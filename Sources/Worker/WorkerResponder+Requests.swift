@@ -114,7 +114,7 @@ extension WorkerResponder {
   /// What this worker's role makes of `kv_transfer_params`.
   private func handoff(_ options: RequestOptions) throws(APIError) -> GenerationRequest.Handoff {
     // As vLLM without a connector: the parameters mean nothing, and the answer is the same.
-    guard let role else { return .none }
+    guard let role, case .pull = plane else { return .none }
     switch options.handoff {
     case .none: return .none
     case .produce:
@@ -139,7 +139,7 @@ extension WorkerResponder {
   /// another worker is none of ours any more: the answer is the same.
   func releaseHandoff(_ fields: BodyValue.Fields) throws(APIError) -> HTTPReply {
     let id = try HandoffTicket.handoffID(inReleaseOf: fields)
-    transport?.withdraw(KVHandoff.ID(id))
+    plane?.transport.withdraw(KVHandoff.ID(id))
     return HTTPReply(status: .ok)
   }
 

@@ -17,7 +17,7 @@ final class WorkerResponder: HTTPResponder {
   let model: ServedModel
   let engine: Engine
   /// nil: this worker neither publishes nor pulls.
-  let transport: (any KVTransport)?
+  let plane: KVPlane?
   let metrics: WorkerMetrics
   let role: KVTransferConfiguration.Role?
   /// Choices that one request may ask for.
@@ -32,14 +32,14 @@ final class WorkerResponder: HTTPResponder {
   init(_ loaded: LoadedWorker, configuration: WorkerConfiguration, logger: Logger) {
     model = loaded.model
     engine = loaded.engine
-    transport = loaded.transport
+    plane = loaded.plane
     role = configuration.kvTransfer?.role
     maxWaiting = configuration.engine.maxWaiting
     self.logger = logger
     metrics = WorkerMetrics(modelName: loaded.model.names[0])
     metrics.add(
       loaded.engine, layout: loaded.layout, enablePrefixCaching: configuration.engine.enablePrefixCaching)
-    if let transport = loaded.transport { metrics.add(transport, loaded.engine) }
+    if let plane = loaded.plane { metrics.add(plane, loaded.engine) }
     http = HTTPMetrics(metrics.registry)
     ProcessMetrics.add(to: metrics.registry)
     apiKeys = APIKeys(configuration.apiKeys)
@@ -150,7 +150,9 @@ final class WorkerResponder: HTTPResponder {
         logger[metadataKey: "request.id"] = "\(id.text)"
         http.beginGeneration()
         defer { http.endGeneration() }
-        let run = GenerationRun(plan: plan, format: format, model: model, engine: engine, metrics: metrics)
+        let delivery = try await PromptDelivery(of: plan, over: plane, logger)
+        let run = GenerationRun(
+          plan: delivery.plan, format: format, model: model, engine: engine, metrics: metrics, delivery: delivery)
         var headers = exchange.headers
         if plan.earlierOutput > 0 { headers.add(name: HeaderNames.continued, value: "\(plan.earlierOutput)") }
         let summary = try await run.respond(exchange.writer, headers: headers)

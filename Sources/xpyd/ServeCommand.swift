@@ -92,7 +92,9 @@ struct ServeCommand: AsyncParsableCommand {
       modelPath: path, servedNames: servedModelName.isEmpty ? [model] : servedModelName)
     configuration.host = host
     configuration.port = port
-    configuration.kvTransfer = try kvTransferConfig.map { try KVTransferConfiguration(json: $0) }
+    configuration.kvTransfer = try kvTransferConfig.map {
+      try KVTransferConfiguration(json: $0, environment: ProcessInfo.processInfo.environment)
+    }
     configuration.engine.speculation = try speculativeConfig.map { try NGramSpeculation(json: $0) }
     configuration.apiKeys = apiKey.isEmpty ? Self.keysFromEnvironment : apiKey
     configuration.toolCallFormat = toolCallParser

@@ -26,11 +26,11 @@ extension Handshake {
   /// The decoder's side.
   ///
   /// - Parameters:
-  ///   - engineID: Who must be at the other end.
+  ///   - engineID: Who must be at the other end; nil: whoever has our secret and model.
   ///   - host: `Handshake.host`, so that the prefiller offers shared memory; empty: not wanted.
   ///   - receivesPool: The channel is a Unix socket, and the prefiller's memory comes with READY.
   package static func greet(
-    _ channel: FrameChannel, engineID: String, as credentials: DecoderCredentials, host: String, receivesPool: Bool
+    _ channel: FrameChannel, engineID: String?, as credentials: DecoderCredentials, host: String, receivesPool: Bool
   ) throws(KVTransferError) -> PeerGreeting {
     let patience = Patience(stall: credentials.timeout, whole: credentials.timeout)
     let hello = HelloBody(
@@ -50,7 +50,7 @@ extension Handshake {
 
   /// WELCOME and the prefiller's proof, in the order: is it who it says, is it who we want, does its KV fit ours?
   private static func verify(
-    _ body: [UInt8], answering hello: [UInt8], _ credentials: DecoderCredentials, engineID: String,
+    _ body: [UInt8], answering hello: [UInt8], _ credentials: DecoderCredentials, engineID: String?,
     _ channel: FrameChannel
   ) throws(KVTransferError) -> WelcomeBody {
     let peer = channel.socket.peer
@@ -65,7 +65,7 @@ extension Handshake {
     guard FrameChannel.versions.contains(welcome.version) else {
       throw .versionMismatch(local: FrameChannel.versions, remote: welcome.version...welcome.version, peer: peer)
     }
-    guard welcome.identity.engineID == engineID else {
+    if let engineID, welcome.identity.engineID != engineID {
       throw .engineMismatch(expected: engineID, found: welcome.identity.engineID, peer: peer)
     }
     try credentials.identity.requireEqual(welcome.identity, peer: peer)

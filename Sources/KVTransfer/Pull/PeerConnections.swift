@@ -128,7 +128,7 @@ final class PeerConnections: Sendable {
   private func mapPool(
     _ greeting: PeerGreeting, from name: String, _ key: Key
   ) -> Result<PeerMemory, PeerMemory.Refusal> {
-    let isHere = TransferServer.unixName(greeting.incarnation) == name
+    let isHere = SharedPool.unixName(greeting.incarnation) == name
     guard isHere, let descriptor = greeting.poolDescriptor else {
       if let descriptor = greeting.poolDescriptor { close(descriptor) }
       return .failure(

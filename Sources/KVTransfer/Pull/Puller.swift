@@ -77,38 +77,23 @@ final class Puller: Sendable {
     guard isOpen else { return .failure(.closed) }
     defer { state.withLock { $0.running[key] = nil } }
     let start = ContinuousClock.now
-    return await withTaskCancellationHandler {
-      await withCheckedContinuation { continuation in
-        let id = threads.enqueue { [self] in
-          continuation.resume(returning: pullNow(handoff, destination, cancellation, start))
-        }
-        guard let id else { return continuation.resume(returning: .failure(.closed)) }
-        cancellation.whileQueued { [threads] reason in
-          if threads.remove(id) { continuation.resume(returning: .failure(reason)) }
-        }
-      }
-    } onCancel: {
-      cancellation.cancel(.cancelled)
+    return await threads.run(cancellation) { [self] cancellation throws(KVTransferError) in
+      try pullNow(handoff, destination, cancellation, start)
     }
   }
 
   private func pullNow(
     _ handoff: KVHandoff, _ blocks: [KVBlockID], _ cancellation: PullCancellation, _ start: ContinuousClock.Instant
-  ) -> Result<KVPullReport, KVTransferError> {
-    do throws(KVTransferError) {
-      try cancellation.check()
-      let timeouts = configuration.timeouts
-      let patience = Patience(stall: timeouts.stall, whole: timeouts.pull, from: start)
-      guard ContinuousClock.now < patience.end else { throw .timedOut(what: "free pull thread", after: timeouts.pull) }
-      let needed = memory.layout.blocksNeeded(forUntrustedTokens: handoff.tokens)
-      guard needed <= blocks.count else { throw .destinationTooSmall(needed: needed, given: blocks.count) }
-      let destination = PeerConnection.Destination(memory: memory, blocks: blocks)
-      let transport = try move(handoff, into: destination, cancellation, patience)
-      let bytes = needed * memory.layout.bytesPerBlock
-      return .success(KVPullReport(transport: transport, bytes: bytes, duration: start.duration(to: .now)))
-    } catch {
-      return .failure(cancellation.reason ?? error)
-    }
+  ) throws(KVTransferError) -> KVPullReport {
+    let timeouts = configuration.timeouts
+    let patience = Patience(stall: timeouts.stall, whole: timeouts.pull, from: start)
+    guard ContinuousClock.now < patience.end else { throw .timedOut(what: "free pull thread", after: timeouts.pull) }
+    let needed = memory.layout.blocksNeeded(forUntrustedTokens: handoff.tokens)
+    guard needed <= blocks.count else { throw .destinationTooSmall(needed: needed, given: blocks.count) }
+    let destination = PeerConnection.Destination(memory: memory, blocks: blocks)
+    let transport = try move(handoff, into: destination, cancellation, patience)
+    let bytes = needed * memory.layout.bytesPerBlock
+    return KVPullReport(transport: transport, bytes: bytes, duration: start.duration(to: .now))
   }
 
   /// - Returns: The transport that carried it.

@@ -54,7 +54,7 @@ struct ServedConnection {
       try channel.send(Frame(.ready, body: ready.encoded), descriptor: pool.descriptor, patience)
     } else {
       let isNeighbour = context.sharedPool != nil && !hello.host.isEmpty && hello.host == Handshake.host
-      let ready = ReadyBody(unixName: isNeighbour ? TransferServer.unixName(context.incarnation) : "")
+      let ready = ReadyBody(unixName: isNeighbour ? SharedPool.unixName(context.incarnation) : "")
       try channel.send(Frame(.ready, body: ready.encoded), patience)
     }
     return true

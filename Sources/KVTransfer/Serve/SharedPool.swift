@@ -12,4 +12,7 @@ final class SharedPool: Sendable {
   }
 
   deinit { close(descriptor) }
+
+  /// Where a prefiller lends it.
+  static func unixName(_ incarnation: String) -> String { "xpyd-kv-\(incarnation)" }
 }

@@ -2,7 +2,7 @@ import CLinux
 import Glibc
 import Logging
 
-/// Accepts decoders on TCP and, for those on this host, on an abstract Unix socket; each connection gets a thread.
+/// Accepts peers on TCP and, for those on this host, on an abstract Unix socket; each connection gets a thread.
 final class TransferServer: Sendable {
   private struct State: Sendable {
     var connections: [ObjectIdentifier: Socket] = [:]
@@ -13,34 +13,34 @@ final class TransferServer: Sendable {
   /// The numeric address that it listens on: what tickets name.
   let host: String
   let port: Int
-  private let context: ServedConnection.Context
+  private let connectionLimit: Int
+  private let logger: Logger
+  private let serve: @Sendable (FrameChannel, _ isUnix: Bool) -> Void
   private let state = Monitor(State())
   /// Owned: TCP, then Unix if there is one.
   private let listeners: [Int32]
   /// Readable when the accepting thread shall end.
   private let wake: Int32
 
-  /// Listens from now on.
-  init(_ context: ServedConnection.Context) throws(KVTransferError) {
-    let configuration = context.configuration
-    let tcp = try Self.listenTCP(configuration)
-    (host, port) = SocketAddress.bound(tcp)
-    var context = context
-    var listeners = [tcp]
-    if context.sharedPool != nil {
-      let unix = Socket.listen(on: .abstract(Self.unixName(context.incarnation)))
-      if unix >= 0 { listeners.append(unix) } else { context.sharedPool = nil }
-    }
-    self.context = context
-    self.listeners = listeners
+  /// Serves from now on.
+  /// - Parameters:
+  ///   - listeners: Become the server's.
+  ///   - serve: Called on a connection's own thread; the connection ends when it returns.
+  init(
+    _ listeners: TransferListeners, connectionLimit: Int, _ logger: Logger,
+    serve: @escaping @Sendable (FrameChannel, _ isUnix: Bool) -> Void
+  ) throws(KVTransferError) {
+    (host, port) = (listeners.host, listeners.port)
+    self.connectionLimit = connectionLimit
+    self.logger = logger
+    self.serve = serve
+    self.listeners = listeners.descriptors
     wake = xs_event_descriptor()
     guard wake >= 0, OwnThread.start("kv-accept", { [self] in accept() }) else {
-      for descriptor in listeners + (wake >= 0 ? [wake] : []) { Glibc.close(descriptor) }
-      throw .cannotListen(host: configuration.listenHost, port: port, reason: "the process is out of threads or files")
+      for descriptor in listeners.descriptors + (wake >= 0 ? [wake] : []) { Glibc.close(descriptor) }
+      throw .cannotListen(host: host, port: port, reason: "the process is out of threads or files")
     }
   }
-
-  static func unixName(_ incarnation: String) -> String { "xpyd-kv-\(incarnation)" }
 
   /// Ends every connection and returns when no thread of the server runs any more.
   func close() {
@@ -54,25 +54,6 @@ final class TransferServer: Sendable {
     write(wake, &one, 8)
     state.wait { $0.isAccepting || !$0.connections.isEmpty ? .wait(until: nil) : .done(()) }
     for descriptor in listeners + [wake] { Glibc.close(descriptor) }
-  }
-
-  private static func listenTCP(_ configuration: TransferConfiguration) throws(KVTransferError) -> Int32 {
-    let (host, port) = (configuration.listenHost, configuration.port)
-    let address: SocketAddress
-    switch SocketAddress.resolve(host, port: port) {
-    case .success(let found): address = found
-    case .failure(let error): throw .cannotListen(host: host, port: port, reason: error.text)
-    }
-    if !address.isLoopback && configuration.secret == nil { throw .insecureListener(host: host) }
-    if address.isWildcard {
-      throw .cannotListen(
-        host: host, port: port, reason: "peers dial this very address, so it must be one that leads here")
-    }
-    let descriptor = Socket.listen(on: address)
-    guard descriptor >= 0 else {
-      throw .cannotListen(host: host, port: port, reason: String(cString: strerror(errno)))
-    }
-    return descriptor
   }
 
   private func accept() {
@@ -99,14 +80,14 @@ final class TransferServer: Sendable {
     guard !isUnix || isOwnUser(descriptor) else { return }
     let answer = state.update { state -> Admission in
       if state.isClosed { return .closed }
-      if state.connections.count >= context.configuration.connectionLimit { return .busy }
+      if state.connections.count >= connectionLimit { return .busy }
       state.connections[ObjectIdentifier(socket)] = socket
       return .admitted
     }
     switch answer {
     case .closed: return
     case .busy: turnAway(socket)
-    case .admitted: serve(socket, isUnix)
+    case .admitted: startServing(socket, isUnix)
     }
   }
 
@@ -119,10 +100,10 @@ final class TransferServer: Sendable {
     return xs_peer_credentials(descriptor, &process, &user) == 0 && user == geteuid()
   }
 
-  private func serve(_ socket: Socket, _ isUnix: Bool) {
+  private func startServing(_ socket: Socket, _ isUnix: Bool) {
     let key = ObjectIdentifier(socket)
     let started = OwnThread.start("kv-serve") { [self] in
-      ServedConnection(channel: FrameChannel(socket), isUnix: isUnix, context: context).run()
+      serve(FrameChannel(socket), isUnix)
       socket.close()
       state.update { $0.connections[key] = nil }
     }
@@ -134,7 +115,7 @@ final class TransferServer: Sendable {
 
   /// Says so without waiting: an empty socket has room for one frame.
   private func turnAway(_ socket: Socket) {
-    context.logger.warning("KV transfer connection turned away: too many")
+    logger.warning("KV transfer connection turned away: too many")
     let now = Patience(stall: .zero, whole: .zero)
     try? Handshake.reject(FrameChannel(socket), .busy, now)
     socket.close()

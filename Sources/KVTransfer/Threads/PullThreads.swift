@@ -45,6 +45,35 @@ final class PullThreads: Sendable {
     return id
   }
 
+  /// Runs `body` on one of the threads, and waits for it as a task does.
+  /// - Parameter cancellation: of the task; `body` names to it what it waits on. It returns when `body` has, or at once if
+  ///   that never ran.
+  func run<Value: Sendable>(
+    _ cancellation: PullCancellation,
+    _ body: @escaping @Sendable (PullCancellation) throws(KVTransferError) -> Value
+  ) async -> Result<Value, KVTransferError> {
+    await withTaskCancellationHandler {
+      await withCheckedContinuation { continuation in
+        let id = enqueue {
+          let result: Result<Value, KVTransferError>
+          do throws(KVTransferError) {
+            try cancellation.check()
+            result = .success(try body(cancellation))
+          } catch {
+            result = .failure(cancellation.reason ?? error)
+          }
+          continuation.resume(returning: result)
+        }
+        guard let id else { return continuation.resume(returning: .failure(.closed)) }
+        cancellation.whileQueued { [self] reason in
+          if remove(id) { continuation.resume(returning: .failure(reason)) }
+        }
+      }
+    } onCancel: {
+      cancellation.cancel(.cancelled)
+    }
+  }
+
   /// - Returns: True if the job was still in the queue, and now never runs.
   func remove(_ id: UInt64) -> Bool {
     state.withLock { state in

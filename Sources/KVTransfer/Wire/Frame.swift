@@ -22,6 +22,12 @@ package struct Frame: Sendable, Equatable {
     case released = 21
     // In place of a claim.
     case abandon = 22
+    // One push; on the receiver's own port.
+    case reserve = 32
+    case granted = 33
+    case refused = 34
+    case offer = 35
+    case stored = 36
 
     /// Those that came after version 1 was spoken, and that a receiver may skip.
     var isOptional: Bool { self == .abandon }
