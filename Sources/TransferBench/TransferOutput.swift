@@ -42,8 +42,8 @@ package struct TransferOutput: Sendable {
   private static func cells(_ row: TransferRow) -> [String] {
     let (test, rate) = (row.test, row.rate)
     return [
-      "\(test.transport)", "\(test.checksums)", "\(test.streams)", "\(test.bytes)", fixed(rate.median, 2),
-      "\(fixed(rate.min, 2))–\(fixed(rate.max, 2))", fixed(row.copyRate.median, 2), "\(fixed(row.shareOfCopy, 2))×",
+      "\(test.transport)", "\(test.checksums)", "\(test.streams)", "\(test.bytes)", fixed(rate.median, 3),
+      "\(fixed(rate.min, 3))–\(fixed(rate.max, 3))", fixed(row.copyRate.median, 2), "\(fixed(row.shareOfCopy, 2))×",
       fixed(row.latency.median * 1e6, 1), fixed(row.latency.p99 * 1e6, 1),
     ]
   }

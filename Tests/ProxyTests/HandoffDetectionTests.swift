@@ -16,6 +16,8 @@ import Testing
       (.serverInfo, #"{"disaggregation_mode":"both"}"#, nil), (.serverInfo, #"{"disaggregation_mode":7}"#, nil),
       (.serverInfo, #"{"vllm_config":"…"}"#, nil), (.serverInfo, "[]", nil), (.serverInfo, "", nil),
       (.metrics, "# HELP x y\nxpyd:kv_blocks 3\n", .nixl),
+      (.metrics, "# HELP x y\n# TYPE xpyd:kv_pushes_total counter\nxpyd:kv_blocks 3\n", .lmcache),
+      (.metrics, "# HELP x y\n# TYPE xpyd:kv_received_total counter\nxpyd:kv_received_total 0\n", .lmcache),
       (.metrics, "# TYPE a b\nvllm:nixl_xfer_time_seconds_sum{engine=\"0\"} 0.0\n", .nixl),
       (.metrics, "# HELP vllm:num_requests_running says xpyd: and vllm:nixl_\nvllm:num_requests_running 0\n", nil),
       (.metrics, "\u{0}", nil),

@@ -33,7 +33,7 @@ private let silentLogger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler()
     let lines = (text.start() + text.add(row) + text.end()).split(separator: "\n")
     #expect(lines.count == 3)
     for line in lines { #expect(line.split(separator: "|").count == 10) }
-    for cell in [" 1.05 |", " 2.00× |", " 500.0 |"] { #expect(lines[2].contains(cell)) }
+    for cell in [" 1.049 |", " 2.00× |", " 500.0 |"] { #expect(lines[2].contains(cell)) }
     var json = TransferOutput(.json)
     let document = json.start() + json.add(row) + json.end()
     let value = try JSONSerialization.jsonObject(with: Data(document.utf8)) as? [String: [[String: Any]]]

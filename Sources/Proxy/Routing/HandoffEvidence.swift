@@ -26,6 +26,9 @@ package enum HandoffEvidence: String, Sendable, CaseIterable {
       return .speaks(mode == "null" ? .none : .sglang, evidence: "\(path) has disaggregation_mode \(mode)")
     case .metrics:
       let text = String(buffer: page)
+      for family in ["xpyd:kv_pushes_total", "xpyd:kv_received_total"] where text.contains("\n# TYPE \(family) ") {
+        return .speaks(.lmcache, evidence: "\(path) has \(family)")
+      }
       if text.contains("\nxpyd:") { return .speaks(.nixl, evidence: "\(path) has xpyd's metrics") }
       if text.contains("\nvllm:nixl_") {
         return .speaks(.nixl, evidence: "\(path) has vLLM's metrics of its NixlConnector")
