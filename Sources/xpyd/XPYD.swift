@@ -8,7 +8,9 @@ package struct XPYD: AsyncParsableCommand {
     commandName: "xpyd",
     abstract: "Disaggregated LLM serving: X prefillers, Y decoders, one OpenAI endpoint.",
     version: Version.text,
-    subcommands: [UpCommand.self, ServeCommand.self, ProxyCommand.self, BenchCommand.self, ModelCommand.self])
+    subcommands: [
+      UpCommand.self, ServeCommand.self, ProxyCommand.self, BenchCommand.self, ModelCommand.self, GuardCommand.self,
+    ])
 
   package init() {}
 

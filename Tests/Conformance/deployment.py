@@ -58,13 +58,13 @@ class Deployment:
         )
         self.printed = []
         self.pids = {}
-        self._read_until("Press Ctrl-C to stop.")
+        self.read_until("Press Ctrl-C to stop.")
 
-    def _read_until(self, text):
+    def read_until(self, text):
         end = time.monotonic() + DEADLINE
         for line in self.process.stdout:
             self.printed.append(line)
-            started = re.match(r"starting (\S+) on port \d+ \(pid (\d+),", line)
+            started = re.match(r"starting (\S+) (?:again )?on port \d+ \(pid (\d+),", line)
             if started:
                 self.pids[started[1]] = int(started[2])
             if text in line:
@@ -85,6 +85,12 @@ class Deployment:
         lines = [line for line in self.get(port, "/metrics").splitlines() if line.startswith(name)]
         assert lines, f"no metric {name}"
         return sum(float(line.rsplit(" ", 1)[1]) for line in lines)
+
+    def is_ready(self):
+        try:
+            return self.get(self.port, "/ready") is not None
+        except OSError:
+            return False
 
     def kill(self, name):
         os.kill(self.pids[name], signal.SIGKILL)

@@ -18,12 +18,16 @@ def ask(url, prompt):
     return answer.choices[0].text
 
 
+# Longer than a test: what was killed stays dead.
+NO_RESTART = ["--restart-backoff", "3600"]
+
+
 def free_blocks(running, port):
     return running.metric(port, "xpyd:kv_blocks_free")
 
 
 def test_a_killed_prefiller_loses_no_request_and_leaks_no_block(tmp_path):
-    running = Deployment("2p1d", tmp_path)
+    running = Deployment("2p1d", tmp_path, NO_RESTART)
     decoder = running.decoder_ports[0]
     survivor = running.prefiller_ports[1]
     before = {port: free_blocks(running, port) for port in (decoder, survivor)}
@@ -41,7 +45,7 @@ def test_a_killed_prefiller_loses_no_request_and_leaks_no_block(tmp_path):
 
 
 def test_a_decoder_killed_in_mid_stream_costs_no_client_a_word(tmp_path):
-    running = Deployment("1p2d", tmp_path)
+    running = Deployment("1p2d", tmp_path, NO_RESTART)
     client = openai.OpenAI(base_url=f"{running.url}/v1", api_key="none", timeout=120, max_retries=0)
 
     def stream(prompt):
@@ -64,7 +68,7 @@ def test_a_decoder_killed_in_mid_stream_costs_no_client_a_word(tmp_path):
 
 
 def test_a_killed_decoder_is_a_clear_error_and_no_hang(tmp_path):
-    running = Deployment("1p1d", tmp_path)
+    running = Deployment("1p1d", tmp_path, NO_RESTART)
     prefiller = running.prefiller_ports[0]
     before = free_blocks(running, prefiller)
     running.kill("decoder")
@@ -76,6 +80,17 @@ def test_a_killed_decoder_is_a_clear_error_and_no_hang(tmp_path):
             assert error.status_code in (502, 503)
             assert "decoder" in str(error)
     wait_until(lambda: free_blocks(running, prefiller) == before, "all blocks free")
+    code, rest = running.stop()
+    assert code == 0, rest
+
+
+def test_a_killed_worker_starts_again_and_serves(tmp_path):
+    running = Deployment("1p1d", tmp_path, ["--restart-backoff", "0.1"])
+    expected = ask(running.url, "Hello")
+    running.kill("decoder")
+    running.read_until("decoder is ready again")
+    wait_until(lambda: running.is_ready(), "the proxy to see it")
+    assert ask(running.url, "Hello") == expected
     code, rest = running.stop()
     assert code == 0, rest
 
