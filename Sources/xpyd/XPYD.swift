@@ -9,7 +9,8 @@ package struct XPYD: AsyncParsableCommand {
     abstract: "Disaggregated LLM serving: X prefillers, Y decoders, one OpenAI endpoint.",
     version: Version.text,
     subcommands: [
-      UpCommand.self, ServeCommand.self, ProxyCommand.self, BenchCommand.self, ModelCommand.self, GuardCommand.self,
+      UpCommand.self, ServeCommand.self, ProxyCommand.self, BenchCommand.self, ModelCommand.self, DoctorCommand.self,
+      TopCommand.self, GuardCommand.self,
     ])
 
   package init() {}

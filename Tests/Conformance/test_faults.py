@@ -2,12 +2,14 @@
 
 import concurrent.futures
 import os
+import re
 import signal
 import socket
+import subprocess
 
 import openai
 
-from deployment import EXAMPLE_MODEL, Deployment, is_alive, wait_until
+from deployment import EXAMPLE_MODEL, XPYD, Deployment, is_alive, wait_until
 
 PROMPTS = [f"Story number {i}: " + "the sea was calm and the boats were far away, " * (1 + i % 9) for i in range(32)]
 
@@ -93,6 +95,21 @@ def test_a_killed_worker_starts_again_and_serves(tmp_path):
     assert ask(running.url, "Hello") == expected
     code, rest = running.stop()
     assert code == 0, rest
+
+
+def test_a_running_deployment_is_looked_over(tmp_path):
+    running = Deployment("2p1d", tmp_path)
+    for i in range(4):
+        ask(running.url, f"Hello number {i}, and this is a prompt of some more words so that its KV is worth a transfer")
+    top = subprocess.run([XPYD, "top", running.url, "--count", "1", "--interval", "0.1"], capture_output=True, text=True)
+    rows = [line.split()[:2] for line in top.stdout.splitlines()[-3:]]
+    assert rows == [["prefiller1", "up"], ["prefiller2", "up"], ["decoder1", "up"]], top.stdout + top.stderr
+    doctor = subprocess.run(
+        [XPYD, "doctor", "--url", running.url, "--interval", "0.1"], capture_output=True, text=True
+    )
+    assert doctor.returncode == 0, doctor.stdout + doctor.stderr
+    assert re.search(r"^ok +Bottleneck +none: nothing waits$", doctor.stdout, re.MULTILINE), doctor.stdout
+    running.stop()
 
 
 def test_ctrl_c_stops_everything_and_frees_the_ports(tmp_path):
