@@ -95,7 +95,8 @@ struct UpCommand: AsyncParsableCommand {
       try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
     } catch {
       throw ValidationError(
-        "The log folder \(path) cannot be made: a file may stand in its place, or its parent not be writable. Choose another.")
+        "The log folder \(path) cannot be made: a file may stand in its place, or its parent not be writable. Choose another."
+      )
     }
   }
 
