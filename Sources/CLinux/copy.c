@@ -37,11 +37,6 @@ void xs_copy_streaming(void *to, const void *from, size_t length) {
   memcpy(target, source, (length - head) % line);
 }
 
-__attribute__((target("sse4.2"))) static inline uint64_t line_crc(uint64_t crc, const uint8_t *bytes) {
-  for (int i = 0; i < line; i += 8) crc = _mm_crc32_u64(crc, xs_load64(bytes + i));
-  return crc;
-}
-
 // The CRC instruction takes three cycles and starts every cycle, so four stripes side by side keep it busy while each
 // line is in the nearest cache for the copy.
 __attribute__((target("sse4.2"))) static uint32_t copy_lanes(

@@ -33,7 +33,7 @@ struct DeploymentFileTests {
   @Test func `What is printed reads back as the same`() throws {
     var deployment = Deployment(try Topology("2p2d"), model: "meta/Llama: 8B", servedModelNames: ["a", "no", "7"]) {
       $0.engine = .vllm
-      $0.sideChannelPort = $0.port + 1000
+      $0.sideChannelPort = 9000 + 10 * ($0.port - 8000)
       $0.gpus = [$0.port - 8000, $0.port - 7500]
       $0.environment = ["UCX_TLS": "tcp,sm", "A": "yes", "B": "1", "E": ""]
       $0.arguments = ["--dtype", "float32", "--x", "{\"a\": 'b'}", "- c", "#"]
