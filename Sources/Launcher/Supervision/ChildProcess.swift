@@ -26,7 +26,8 @@ struct ChildProcess: Sendable {
     let (output, drained) = try outputs(to: log)
     var options = PlatformOptions()
     options.processGroupID = 0
-    let variables = command.environment.merging(environment) { $1 }
+    let own = environment.merging([StopOnEndOfInput.variable: "1"]) { $1 }
+    let variables = command.environment.merging(own) { $1 }
       .map { (Environment.Key(stringLiteral: $0.key), Optional($0.value)) }
     let configuration = Configuration(
       executable: .path(FilePath(command.executable)), arguments: Arguments(command.arguments),
