@@ -10,7 +10,8 @@ import subprocess
 import sys
 import zlib
 
-from faults import free_port, get, wait_for
+from compare_routers import free_ports
+from faults import get, wait_for
 
 HOST = "127.0.0.1"
 PATIENCE = 0.25  # seconds that a client waits for more: a mutated request may be one that is not whole
@@ -333,7 +334,7 @@ async def run(options, fuzz, mutates_answers):
     loop = asyncio.get_running_loop()
     servers = [await loop.create_server(lambda: Worker(record), HOST, 0) for _ in range(4)]
     ports = [server.sockets[0].getsockname()[1] for server in servers]
-    port = free_port()
+    [port] = free_ports(1)
     proxy = subprocess.Popen(
         [
             options.xpyd, "proxy", "--port", str(port), "--num-prefillers", "2", "--num-decoders", "2",
@@ -344,7 +345,7 @@ async def run(options, fuzz, mutates_answers):
         stdout=subprocess.DEVNULL,
     )  # fmt: skip
     try:
-        await asyncio.to_thread(wait_for, port, "/health")
+        await asyncio.to_thread(wait_for, port)
         seen = await fuzz(port, record, options)
         if proxy.poll() is not None:
             record.faults.append(f"the proxy ended with {proxy.returncode}")
