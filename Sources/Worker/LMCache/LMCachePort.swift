@@ -14,7 +14,7 @@ final class LMCachePort: Sendable {
       byte.isPlain ? String(UnicodeScalar(byte)) : "%" + String(byte, radix: 16)
     }
     let path = "\(folder)/xpyd-lmcache-\(geteuid())-\(safe.joined()).lock"
-    descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0o600)
+    let descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0o600)
     guard descriptor >= 0 else {
       throw .badTransferConfiguration("cannot hold lmcache_rpc_port: \(path): \(String(cString: strerror(errno)))")
     }
@@ -26,6 +26,8 @@ final class LMCachePort: Sendable {
     }
     ftruncate(descriptor, 0)
     _ = pwrite(descriptor, owner, owner.utf8.count, 0)
+    // Last: what throws once it is set runs `deinit` too, and would close the number twice.
+    self.descriptor = descriptor
   }
 
   deinit { close(descriptor) }
