@@ -10,7 +10,6 @@ struct ChildProcess: Sendable {
   /// Ends when the process has ended and was reaped, and nothing is left of its group.
   let exit: Task<TerminationStatus, any Error>
   private let execution: Execution<FileDescriptorInput, FileDescriptorOutput, FileDescriptorOutput>
-  private let lifeline: FileDescriptor
 
   var pid: Int32 { Int32(execution.processIdentifier.value) }
 
@@ -36,6 +35,7 @@ struct ChildProcess: Sendable {
     let (started, handOver) = AsyncThrowingStream<Execution, any Error>.makeStream()
     typealias Execution = Subprocess.Execution<FileDescriptorInput, FileDescriptorOutput, FileDescriptorOutput>
     let exit = Task {
+      defer { try? lifeline.close() }
       do {
         let result = try await run(
           configuration, input: .fileDescriptor(readEnd, closeAfterSpawningProcess: true),
@@ -53,7 +53,7 @@ struct ChildProcess: Sendable {
       }
     }
     for try await execution in started {
-      return ChildProcess(exit: exit, execution: execution, lifeline: lifeline)
+      return ChildProcess(exit: exit, execution: execution)
     }
     throw CancellationError()
   }

@@ -4,23 +4,6 @@ import UnixSignals
 
 /// Starts a deployment's processes, watches them, and stops them again: the effects of `Supervisor`.
 package actor Launcher {
-  package struct Configuration: Sendable {
-    package var plan: LaunchPlan
-    package var settings: Deployment.Supervision
-    package var logs: Deployment.Logs
-    /// Ports besides the children's own that must be free, with the child that will bind them.
-    package var sidePorts: [(child: String, port: Int)] = []
-    /// What watches over programs that are not xpyd itself; nil if there are none.
-    package var orphanGuard: (@Sendable (_ deployment: String) -> LaunchPlan.Command)?
-    package var probe = HealthProbe()
-
-    package init(plan: LaunchPlan, settings: Deployment.Supervision, logs: Deployment.Logs) {
-      self.plan = plan
-      self.settings = settings
-      self.logs = logs
-    }
-  }
-
   /// One child as far as it is not `Supervisor`'s business.
   private struct Station {
     let child: LaunchPlan.Child
