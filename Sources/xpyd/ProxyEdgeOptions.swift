@@ -81,6 +81,9 @@ struct AdmissionOptions: ParsableArguments {
   @Option(help: "Requests that the workers have at once; one more waits.")
   var maxConcurrentRequests = standard.concurrent
 
+  @Option(help: "Of these, the ones whose prefill has not ended; one more waits (default: no limit of its own).")
+  var maxConcurrentPrefills: Int?
+
   @Option(help: "Requests that may wait; one more is refused with 503.")
   var maxQueuedRequests = standard.queued
 
@@ -105,6 +108,7 @@ struct AdmissionOptions: ParsableArguments {
   func validate() throws {
     let counts: [(String, Int, ClosedRange<Int>)] = [
       ("--max-concurrent-requests", maxConcurrentRequests, 1...1_000_000),
+      ("--max-concurrent-prefills", maxConcurrentPrefills ?? 1, 1...1_000_000),
       ("--max-queued-requests", maxQueuedRequests, 0...1_000_000),
       ("--max-queued-bytes", maxQueuedBytes, 0...(1 << 40)), ("--max-body-size", maxBodySize, 1...(1 << 40)),
       ("--max-requests-per-client", maxRequestsPerClient ?? 1, 1...1_000_000),
@@ -118,6 +122,7 @@ struct AdmissionOptions: ParsableArguments {
 
   func apply(to configuration: inout ProxyConfiguration) {
     configuration.admission.concurrent = maxConcurrentRequests
+    configuration.admission.prefilling = maxConcurrentPrefills
     configuration.admission.queued = maxQueuedRequests
     configuration.admission.queuedBytes = maxQueuedBytes
     configuration.admission.perClient = maxRequestsPerClient

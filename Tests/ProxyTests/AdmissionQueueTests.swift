@@ -12,10 +12,12 @@ import Testing
     return limits
   }
 
-  private static func ticket(_ id: UInt64, priority: Int = 0, client: Int = 0, bytes: Int = 1) -> AdmissionQueue.Ticket
-  {
+  private static func ticket(
+    _ id: UInt64, priority: Int = 0, client: Int = 0, bytes: Int = 1, prefills: Bool = false
+  ) -> AdmissionQueue.Ticket {
     AdmissionQueue.Ticket(
-      id: id, priority: priority, client: client, bytes: bytes, deadline: start + .seconds(Int64(id)))
+      id: id, priority: priority, client: client, bytes: bytes, prefills: prefills,
+      deadline: start + .seconds(Int64(id)))
   }
 
   /// The order in which requests that all wait are served.
@@ -37,6 +39,43 @@ import Testing
     #expect(queue.running == 2 && queue.queued == 1 && queue.queuedBytes == 1)
     #expect(queue.ended(client: 0).map(\.id) == [3])
     #expect(queue.running == 2 && queue.queued == 0 && queue.queuedBytes == 0)
+  }
+
+  @Test func `A prefill leg has a limit of its own, and its end makes room for the next`() {
+    var queue = AdmissionQueue(
+      Self.limits {
+        $0.concurrent = 3
+        $0.prefilling = 1
+      })
+    #expect(queue.arrive(Self.ticket(1, prefills: true)) == .runs)
+    for id in 2...4 as ClosedRange<UInt64> {
+      #expect(queue.arrive(Self.ticket(id, prefills: true)) == .waits(displaced: nil))
+    }
+    #expect(queue.arrive(Self.ticket(5)) == .runs)
+    #expect(queue.prefilled().map(\.id) == [2])
+    #expect(queue.running == 3 && queue.prefilling == 1 && queue.queued == 2)
+    // A prefill place without one among all is of no use.
+    #expect(queue.prefilled().isEmpty)
+    #expect(queue.ended(client: 0).map(\.id) == [3])
+    #expect(queue.ended(client: 0, prefills: true).map(\.id) == [4])
+    #expect(queue.running == 3 && queue.prefilling == 1)
+  }
+
+  @Test func `Whoever needs no prefiller passes those that wait for one, in the order of its own kind`() {
+    var queue = AdmissionQueue(
+      Self.limits {
+        $0.concurrent = 2
+        $0.prefilling = 1
+      })
+    _ = queue.arrive(Self.ticket(1, prefills: true))
+    _ = queue.arrive(Self.ticket(2))
+    _ = queue.arrive(Self.ticket(3, prefills: true))
+    for id in 4...5 as ClosedRange<UInt64> {
+      #expect(queue.arrive(Self.ticket(id, client: Int(id))) == .waits(displaced: nil))
+    }
+    #expect(queue.ended(client: 0).map(\.id) == [4])
+    #expect(queue.ended(client: 4).map(\.id) == [5])
+    #expect(queue.ended(client: 0, prefills: true).map(\.id) == [3])
   }
 
   @Test func `Lower priorities are served first, equals in the order of arrival`() {

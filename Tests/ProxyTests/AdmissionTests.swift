@@ -44,6 +44,29 @@ private func queued(_ deployment: Deployment) async throws -> Int {
     }
   }
 
+  @Test func `A prefill that has ended makes room for the next while its own request still decodes`() async throws {
+    try await Deployment.run(
+      prefillers: [.hangsBeforeHead], decoders: [.hangsBeforeHead], configure: { $0.admission.prefilling = 1 }
+    ) { deployment in
+      let first = try await deployment.client()
+      first.send(Deployment.request(body))
+      await deployment.prefillers[0].requests.wait(for: 1)
+      let second = try await deployment.client()
+      second.send(Deployment.request(body))
+      while try await queued(deployment) == 0 {}
+      // What needs no prefiller does not wait behind what does.
+      let other = try await deployment.client()
+      other.send(Deployment.request(#"{"prompt":"x"}"#, path: "/tokenize"))
+      await deployment.decoders[0].requests.wait(for: 1)
+      #expect(deployment.prefillers[0].bodies.count == 1)
+      await deployment.prefillers[0].endHanging(200)
+      await deployment.decoders[0].requests.wait(for: 2)
+      await deployment.prefillers[0].requests.wait(for: 2)
+      let stats = try await deployment.get("/stats").body
+      #expect(stats.contains(#""running":3,"prefilling":1,"queued":0,"#), "\(stats)")
+    }
+  }
+
   @Test func `A full queue answers 503 and says when to come again`() async throws {
     try await withBusyProxy({ $0.queued = 0 }) { deployment, _ in
       let answer = try await deployment.post(body)

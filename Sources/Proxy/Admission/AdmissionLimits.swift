@@ -3,6 +3,8 @@
 package struct AdmissionLimits: Sendable, Equatable {
   /// Requests that the workers have at once; one more waits.
   package var concurrent = 4096
+  /// Of these, the ones whose prefill leg has not ended; nil: no limit of its own.
+  package var prefilling: Int?
   /// Requests that wait.
   package var queued = 1024
   /// Bytes of their bodies.

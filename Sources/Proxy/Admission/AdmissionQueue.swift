@@ -2,6 +2,9 @@ import NIOCore
 
 /// Decides which request runs next, as a value: arrivals and ends in, places out. It holds no body, socket or clock.
 ///
+/// A request that runs has a place among all, and one among those that prefill until its prefill leg has ended. It waits
+/// until both are free; who needs no prefiller passes those that wait for one.
+///
 /// Lower priorities go first. Within a priority clients share by start-time fair queuing (Goyal, Vin & Cheng 1997): a
 /// client's requests start one service apart in virtual time, so that whoever sends a thousand waits behind himself.
 package struct AdmissionQueue: Sendable {
@@ -13,14 +16,19 @@ package struct AdmissionQueue: Sendable {
     /// A hash of who asks.
     package var client: Int
     package var bytes: Int
+    /// Whether it begins with a prefill leg.
+    package var prefills: Bool
     /// When waiting has no use any more.
     package var deadline: NIODeadline
 
-    package init(id: UInt64, priority: Int = 0, client: Int = 0, bytes: Int = 0, deadline: NIODeadline) {
+    package init(
+      id: UInt64, priority: Int = 0, client: Int = 0, bytes: Int = 0, prefills: Bool = false, deadline: NIODeadline
+    ) {
       self.id = id
       self.priority = priority
       self.client = client
       self.bytes = bytes
+      self.prefills = prefills
       self.deadline = deadline
     }
   }
@@ -44,6 +52,7 @@ package struct AdmissionQueue: Sendable {
 
   package let limits: AdmissionLimits
   package private(set) var running = 0
+  package private(set) var prefilling = 0
   package private(set) var queuedBytes = 0
   /// The next to be served is the last.
   private var places: [Place] = []
@@ -59,8 +68,9 @@ package struct AdmissionQueue: Sendable {
 
   package mutating func arrive(_ ticket: Ticket) -> Verdict {
     if let quota = limits.perClient, counts[ticket.client, default: 0] >= quota { return .refused(.quota) }
-    if running < limits.concurrent, places.isEmpty {
-      running += 1
+    // Those that wait have no room: whoever has some passes none that could run.
+    if hasRoom(for: ticket) {
+      begin(ticket)
       count(ticket.client, 1)
       return .runs
     }
@@ -74,24 +84,23 @@ package struct AdmissionQueue: Sendable {
     return .waits(displaced: displaced)
   }
 
-  /// A request that ran has ended.
+  /// The prefill leg of a request that runs has ended, or there is none after all.
   ///
   /// - Returns: Those that run from now on.
-  package mutating func ended(client: Int) -> [Ticket] {
+  package mutating func prefilled() -> [Ticket] {
+    prefilling -= 1
+    return next()
+  }
+
+  /// A request that ran has ended.
+  ///
+  /// - Parameter prefills: Whether its prefill leg had not ended.
+  /// - Returns: Those that run from now on.
+  package mutating func ended(client: Int, prefills: Bool = false) -> [Ticket] {
     running -= 1
+    if prefills { prefilling -= 1 }
     count(client, -1)
-    var next: [Ticket] = []
-    while running < limits.concurrent, let place = places.popLast() {
-      running += 1
-      queuedBytes -= place.ticket.bytes
-      virtualTime = max(virtualTime, place.start)
-      next.append(place.ticket)
-    }
-    if places.isEmpty {
-      finish = [:]
-      virtualTime = 0
-    }
-    return next
+    return next()
   }
 
   /// The client left, if its request still waits.
@@ -108,6 +117,33 @@ package struct AdmissionQueue: Sendable {
       expired.append(remove(at: index))
     }
     return expired
+  }
+
+  private func hasRoom(for ticket: Ticket) -> Bool {
+    guard running < limits.concurrent else { return false }
+    guard ticket.prefills, let limit = limits.prefilling else { return true }
+    return prefilling < limit
+  }
+
+  private mutating func begin(_ ticket: Ticket) {
+    running += 1
+    if ticket.prefills { prefilling += 1 }
+  }
+
+  private mutating func next() -> [Ticket] {
+    var next: [Ticket] = []
+    while running < limits.concurrent, let index = places.lastIndex(where: { hasRoom(for: $0.ticket) }) {
+      let place = places.remove(at: index)
+      begin(place.ticket)
+      queuedBytes -= place.ticket.bytes
+      virtualTime = max(virtualTime, place.start)
+      next.append(place.ticket)
+    }
+    if places.isEmpty {
+      finish = [:]
+      virtualTime = 0
+    }
+    return next
   }
 
   private mutating func enqueue(_ ticket: Ticket) {

@@ -29,31 +29,32 @@ final class Visit: @unchecked Sendable {
 
   /// - Parameter body: nil for an endpoint whose body goes on untouched.
   func admit(body: ClientBody?) {
-    let applicant = Admission.Applicant(request, body: body, hasKeys: !context.clientKeys.isEmpty)
-    let waiter = Admission.Waiter(eventLoop: loop.eventLoop) { self.decide($0, applicant, body) }
-    let (answer, place) = context.admission.enter(applicant, now: .now(), waiter: waiter)
-    if let answer { return decide(answer, applicant, body) }
+    var applicant = Admission.Applicant(request, body: body, hasKeys: !context.clientKeys.isEmpty)
+    applicant.prefills = endpoint?.generates == true && context.handoff != nil
+    let waiter = Admission.Waiter(eventLoop: loop.eventLoop, applicant: applicant) { self.decide($0, body) }
+    let (answer, ticket) = context.admission.enter(waiter, now: .now())
+    if let answer { return decide(answer, body) }
     writer.onClientGone {
-      guard self.context.admission.withdraw(place), let endpoint = self.endpoint else { return }
+      guard self.context.admission.withdraw(ticket), let endpoint = self.endpoint else { return }
       self.context.metrics.finished(endpoint, .clientGone)
     }
   }
 
-  private func decide(_ answer: Admission.Answer, _ applicant: Admission.Applicant, _ body: ClientBody?) {
+  private func decide(_ answer: Admission.Answer, _ body: ClientBody?) {
     guard let endpoint else { return }
     switch answer {
     case .refused(let reason, let retryAfter):
       context.metrics.finished(endpoint, .refused)
       writer.send(.rejected(reason, retryAfter: retryAfter))
-    case .runs:
+    case .runs(let place):
       let sight = RequestSight(request, endpoint: endpoint, context: context)
       sight.admitted()
       self.sight = sight
       let exchange = RequestExchange(
-        request, endpoint: endpoint, body: body, writer: writer, loop: loop, sight: sight)
+        request, endpoint: endpoint, body: body, writer: writer, loop: loop, place: place, sight: sight)
       requestID = exchange.requestID
       writer.onEnd { summary in
-        self.context.admission.leave(client: applicant.client, now: .now())
+        place.leave()
         self.log(summary)
       }
       exchange.start()

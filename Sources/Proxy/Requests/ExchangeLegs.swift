@@ -47,6 +47,7 @@ extension RequestExchange {
     guard let ended = companion else { return }
     companion = nil
     guard let fault else {
+      place.prefilled()
       sight.prefilled(isFirstToken: false)
       return context.change(ended.worker) { $0.legAnswered(ended.epoch) }
     }

@@ -19,6 +19,7 @@ final class RequestExchange: @unchecked Sendable {
   let writer: HTTPResponseWriter
   let requestID: String
   let received: NIODeadline
+  let place: Admission.Place
   let isStreamed: Bool
   let sight: RequestSight
   let headerLines: ByteBuffer
@@ -62,12 +63,13 @@ final class RequestExchange: @unchecked Sendable {
   /// - Parameter body: nil for an endpoint whose body goes on untouched.
   init(
     _ request: HTTPRequest, endpoint: Endpoint, body: ClientBody?, writer: HTTPResponseWriter, loop: ProxyLoop,
-    sight: RequestSight
+    place: Admission.Place, sight: RequestSight
   ) {
     let configuration = loop.context.configuration
     self.loop = loop
     self.endpoint = endpoint
     self.writer = writer
+    self.place = place
     self.sight = sight
     received = request.received
     let shape = RequestShape(
@@ -128,6 +130,7 @@ final class RequestExchange: @unchecked Sendable {
       guard let worker = pickPrefiller(excluding) else { return withoutWorker() }
       run(.answer, on: worker, asked.answerBody)
     case .decode(let withHandoff, let excluding, let avoiding):
+      place.prefilled()
       let picked = context.decoders.pick(
         shape, excluding: excluding, avoiding: avoiding, prefilledAt: pair?.prefiller,
         preferring: preferredDecoder(withHandoff), now: .now())

@@ -27,12 +27,14 @@ extension ProxyContext {
   private var admissionPage: BodyValue {
     let (limits, now) = (admission.limits, admission.snapshot)
     return [
-      "running": .integer(Int64(now.running)), "queued": .integer(Int64(now.queued)),
+      "running": .integer(Int64(now.running)), "prefilling": .integer(Int64(now.prefilling)),
+      "queued": .integer(Int64(now.queued)),
       "queued_bytes": .integer(Int64(now.queuedBytes)),
       "expected_ttft_ms": now.expectedTimeToFirstToken.map { .number($0 * 1000) } ?? .null,
       "rejected": .object(requestMetrics.rejected) { ($0.reason.rawValue, $0.count) },
       "limits": [
         "concurrent_requests": .integer(Int64(limits.concurrent)),
+        "concurrent_prefills": limits.prefilling.map { .integer(Int64($0)) } ?? .null,
         "queued_requests": .integer(Int64(limits.queued)), "queued_bytes": .integer(Int64(limits.queuedBytes)),
         "requests_per_client": limits.perClient.map { .integer(Int64($0)) } ?? .null,
         "queue_seconds": .number(limits.queueTime / .seconds(1)),
