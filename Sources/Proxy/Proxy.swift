@@ -21,7 +21,7 @@ package final class Proxy: Sendable {
 
   private init(
     server: HTTPServer, group: MultiThreadedEventLoopGroup, loops: [ProxyLoop], checker: HealthChecker,
-    detector: HandoffDetector?, listener: ZMTPListener?, context: ProxyContext
+    detector: HandoffDetector?, listener: ZMTPListener?, keeper: FleetKeeper, context: ProxyContext
   ) {
     self.server = server
     self.group = group
@@ -30,7 +30,7 @@ package final class Proxy: Sendable {
     self.detector = detector
     self.listener = listener
     self.context = context
-    tasks = [Self.report(context), Self.watchFiles(context)]
+    tasks = [Self.report(context), Self.watchFiles(context), Self.seeOff(keeper)]
     port = server.port
   }
 
@@ -45,20 +45,21 @@ package final class Proxy: Sendable {
     let context = try ProxyContext(configuration, logger: logger, logLevel: logLevel)
     let group = MultiThreadedEventLoopGroup(numberOfThreads: max(1, configuration.threads))
     let loops = group.makeIterator().map { ProxyLoop(eventLoop: $0, context: context) }
+    let checker = HealthChecker(loop: loops[0])
+    let keeper = FleetKeeper(context: context, checker: checker)
     var limits = HTTPLimits()
     limits.bodyBytes = configuration.maxBodyBytes
     do {
       let listener = try await listenForNotices(context, on: loops[0].eventLoop)
       let server = try await HTTPServer.start(
         host: configuration.host, port: configuration.port, group: group, limits: limits, tls: context.tls,
-        logger: logger, responder: ProxyResponder(context: context, loops: loops))
-      let checker = HealthChecker(loop: loops[0])
+        logger: logger, responder: ProxyResponder(context: context, keeper: keeper, loops: loops))
       checker.start()
       let detector = context.handoffChoice.isToBeDetected ? HandoffDetector(loop: loops[0]) : nil
       detector?.start()
       return Proxy(
         server: server, group: group, loops: loops, checker: checker, detector: detector, listener: listener,
-        context: context)
+        keeper: keeper, context: context)
     } catch {
       try? await group.shutdownGracefully()
       throw error
@@ -99,6 +100,10 @@ package final class Proxy: Sendable {
     }
   }
 
+  private static func seeOff(_ keeper: FleetKeeper) -> Task<Void, Never> {
+    Task { while (try? await Task.sleep(for: .milliseconds(250))) != nil { keeper.sweep() } }
+  }
+
   private static func report(_ context: ProxyContext) -> Task<Void, Never> {
     Task {
       while (try? await Task.sleep(for: context.configuration.statisticsInterval)) != nil {
@@ -113,6 +118,7 @@ extension ProxyContext {
   fileprivate func refreshFiles() {
     do {
       if try clientKeys.refresh() { logger.notice("Client keys were read again") }
+      if try adminKeys.refresh() { logger.notice("Admin keys were read again") }
       if try tls?.refresh() == true { logger.notice("TLS certificate was read again") }
     } catch {
       logger.error("A file cannot be used; what was read before stays", metadata: ["error": "\(error)"])

@@ -38,6 +38,11 @@ package struct ProxyConfiguration: Sendable {
   package var clientKeys: [String] = []
   /// More keys of clients, one a line, read again when the file changes.
   package var clientKeyFile: String?
+  /// Keys for `/admin/workers`, which is off if there are none, and none in the file either.
+  package var adminKeys: [String] = []
+  package var adminKeyFile: String?
+  /// How long what runs on a worker that was removed may take to end, unless the one who removes it says so.
+  package var drain = Duration.seconds(120)
   package var tls: (certificate: String, key: String)?
   package var cors = CORSPolicy()
   package var admission = AdmissionLimits()

@@ -5,17 +5,16 @@ import NIOCore
 /// What all requests of one proxy share. Immutable but for what guards itself.
 final class ProxyContext: Sendable {
   let configuration: ProxyConfiguration
-  let prefillers: WorkerPool
-  let decoders: WorkerPool
+  let registry: WorkerRegistry
   let shapeRules: ShapeRules
   let handoffChoice: HandoffChoice
   let disaggregation: Disaggregation
-  /// Whether there are requests that may take both legs or one.
-  let decidesWay: Bool
   let metrics: ProxyMetrics
   let requestMetrics: RequestMetrics
   let admission: Admission
   let clientKeys: ClientKeys
+  /// Empty: nobody may change anything.
+  let adminKeys: ClientKeys
   let tls: TLSFiles?
   let accessLog: AccessLog?
   /// nil if the level cannot be changed.
@@ -33,24 +32,36 @@ final class ProxyContext: Sendable {
     self.logger = logger
     self.logLevel = logLevel
     clientKeys = try ClientKeys(configuration.clientKeys, file: configuration.clientKeyFile)
+    adminKeys = try ClientKeys(configuration.adminKeys, file: configuration.adminKeyFile)
     tls = try configuration.tls.map { try TLSFiles(certificate: $0.certificate, key: $0.key) }
     accessLog = try configuration.accessLog.map { try AccessLog($0) }
-    (prefillers, decoders) = configuration.makePools()
     shapeRules = configuration.shapeRules
     handoffChoice = HandoffChoice(configuration)
-    metrics = ProxyMetrics(prefillers: prefillers.workers, decoders: decoders.workers)
+    metrics = ProxyMetrics()
     disaggregation = Disaggregation(configuration.disaggregation, registry: metrics.registry)
-    decidesWay = configuration.disaggregation != .tokens(0) || prefillers.hasTwins
-    requestMetrics = RequestMetrics(
-      metrics.registry, prefillers: prefillers.workers, decoders: decoders.workers)
+    requestMetrics = RequestMetrics(metrics.registry)
+    registry = WorkerRegistry(configuration, metrics: requestMetrics)
+    metrics.show(registry)
     admission = Admission(configuration.admission, metrics: requestMetrics)
     admission.show(in: metrics.registry)
     accessLog?.show(in: metrics.registry)
-    statistics = TTFTStatistics(prefillers: prefillers.workers.count)
+    statistics = TTFTStatistics(prefillers: registry.fleet.prefillers.workers.count)
   }
 
+  /// Of this moment; a request may see several.
+  var prefillers: WorkerPool { registry.fleet.prefillers }
+  var decoders: WorkerPool { registry.fleet.decoders }
+
+  /// Whether there are requests that may take both legs or one.
+  var decidesWay: Bool { configuration.disaggregation != .tokens(0) || prefillers.hasTwins }
+
   /// What a request that begins now uses; nil if there is no prefill leg.
-  var handoff: (any Handoff)? { handoffChoice.handoff }
+  var handoff: (any Handoff)? { isWithoutPrefillers ? nil : handoffChoice.handoff }
+
+  var handoffKind: HandoffKind { isWithoutPrefillers ? .none : handoffChoice.kind }
+
+  /// Nobody can prefill for others, and nobody said that somebody should.
+  private var isWithoutPrefillers: Bool { configuration.handoff == .auto && prefillers.workers.isEmpty }
 
   func newRequestID(_ shape: RequestShape) -> String { "\(requestIDPrefix)-\(shape.sequence)" }
 
@@ -69,11 +80,11 @@ final class ProxyContext: Sendable {
     guard (change.before == nil) != (change.after == nil) else { return }
     let metadata: Logger.Metadata = ["worker": "\(worker.name)", "address": "\(worker.address)"]
     if let fault = change.after {
-      requestMetrics.ejected(worker)
-      (worker.role == .prefill ? prefillers : decoders).forgetPrompts(of: worker)
+      worker.series.ejections.increment()
+      registry.forgetPrompts(of: worker)
       logger.warning("Worker is down", metadata: metadata.merging(["fault": "\(fault)"]) { $1 })
     } else {
-      logger.notice("Worker is up again", metadata: metadata)
+      logger.notice(change.before == .joining ? "Worker has joined" : "Worker is up again", metadata: metadata)
     }
   }
 }

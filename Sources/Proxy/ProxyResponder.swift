@@ -6,10 +6,12 @@ import ServingAPI
 /// Routes a client's request: to a worker by way of a `RequestExchange`, or to what the proxy answers itself.
 final class ProxyResponder: HTTPResponder {
   private let context: ProxyContext
+  private let administration: WorkerAdministration
   private let loops: [ObjectIdentifier: ProxyLoop]
 
-  init(context: ProxyContext, loops: [ProxyLoop]) {
+  init(context: ProxyContext, keeper: FleetKeeper, loops: [ProxyLoop]) {
     self.context = context
+    administration = WorkerAdministration(context: context, keeper: keeper)
     self.loops = Dictionary(uniqueKeysWithValues: loops.map { (ObjectIdentifier($0.eventLoop), $0) })
   }
 
@@ -43,6 +45,7 @@ final class ProxyResponder: HTTPResponder {
     case .logLevel: logLevel(request, writer)
     case .dashboard: writer.send(.ok, headers: Dashboard.fields, body: Dashboard.page)
     case .workerMetrics: WorkerMetrics.relay(request, writer: writer, loop: loop)
+    case .adminWorkers, .adminWorker: administration.answer(request, endpoint, writer)
     }
   }
 
@@ -81,7 +84,7 @@ final class ProxyResponder: HTTPResponder {
 }
 
 extension HTTPResponseWriter {
-  fileprivate func send(_ status: HTTPResponseStatus, _ json: BodyValue) {
+  func send(_ status: HTTPResponseStatus, _ json: BodyValue) {
     send(status, headers: ["content-type": MediaTypes.json], body: ByteBuffer(bytes: json.encoded))
   }
 }

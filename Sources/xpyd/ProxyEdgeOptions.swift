@@ -21,6 +21,16 @@ struct EdgeOptions: ParsableArguments {
     help: ArgumentHelp("File with such keys, one a line; read again when it changes.", valueName: "path"))
   var apiKeyFile: String?
 
+  @Option(
+    parsing: .upToNextOption,
+    help: ArgumentHelp(
+      "Key for /admin/workers, which is off without one; or XPYD_ADMIN_KEY in the environment.", valueName: "key"))
+  var adminKey: [String] = []
+
+  @Option(
+    help: ArgumentHelp("File with such keys, one a line; read again when it changes.", valueName: "path"))
+  var adminKeyFile: String?
+
   @Option(help: ArgumentHelp("Origins whose pages may call.", valueName: "json")) var allowedOrigins = JSONList.any
   @Option(help: ArgumentHelp("Methods that they may use.", valueName: "json")) var allowedMethods = JSONList.any
   @Option(help: ArgumentHelp("Header fields that they may send.", valueName: "json")) var allowedHeaders = JSONList.any
@@ -45,6 +55,9 @@ struct EdgeOptions: ParsableArguments {
     if let certificate, let key { configuration.tls = (certificate, key) }
     configuration.clientKeys = apiKey
     configuration.clientKeyFile = apiKeyFile
+    let adminKeyOfEnvironment = ProcessInfo.processInfo.environment["XPYD_ADMIN_KEY"].map { [$0] } ?? []
+    configuration.adminKeys = adminKey.isEmpty ? adminKeyOfEnvironment : adminKey
+    configuration.adminKeyFile = adminKeyFile
     configuration.cors.origins = allowedOrigins.elements
     configuration.cors.methods = allowedMethods.elements
     configuration.cors.headers = allowedHeaders.elements

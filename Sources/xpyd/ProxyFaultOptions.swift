@@ -12,6 +12,10 @@ struct FaultOptions: ParsableArguments {
   @Option(help: ArgumentHelp("How often each worker is asked for /health.", valueName: "seconds"))
   var healthInterval = 2.0
 
+  @Option(
+    help: ArgumentHelp("How long what runs on a worker that was removed may take to end.", valueName: "seconds"))
+  var drainTimeout = 120.0
+
   func validate() throws {
     for (name, value, range) in [
       ("--leg-attempts", legAttempts, 1...100), ("--retry-budget", retryBudget, 0...100),
@@ -19,7 +23,7 @@ struct FaultOptions: ParsableArguments {
     ] where !range.contains(value) {
       throw ValidationError("\(name) must be from \(range.lowerBound) to \(range.upperBound), not \(value).")
     }
-    try DeadlineOptions.check([("--health-interval", healthInterval)])
+    try DeadlineOptions.check([("--health-interval", healthInterval), ("--drain-timeout", drainTimeout)])
   }
 
   func apply(to configuration: inout ProxyConfiguration) {
@@ -27,6 +31,7 @@ struct FaultOptions: ParsableArguments {
     configuration.retryBudget.share = Double(retryBudget) / 100
     configuration.migrations = migrations
     configuration.healthCheck.ejectAfter = ejectAfter
+    configuration.drain = .seconds(drainTimeout)
     configuration.healthCheck.interval = .seconds(healthInterval)
   }
 }

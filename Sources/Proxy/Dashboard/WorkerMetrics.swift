@@ -12,8 +12,9 @@ enum WorkerMetrics {
   }
 
   static func relay(_ request: HTTPRequest, writer: HTTPResponseWriter, loop: ProxyLoop) {
-    let workers = loop.context.prefillers.workers + loop.context.decoders.workers
-    guard let name = worker(of: request.path), let worker = workers.first(where: { $0.name == name }) else {
+    guard let name = worker(of: request.path),
+      let worker = loop.context.registry.fleet.workers.first(where: { $0.name == name })
+    else {
       return writer.send(.unknownPath(request.path))
     }
     SingleAnswer.get("/metrics", from: worker, over: loop, within: loop.context.configuration.healthCheck.timeout) {

@@ -12,6 +12,8 @@ package struct SGLangHandoff: Handoff {
   /// SGLang's `--disaggregation-bootstrap-port`.
   package static let defaultPort = 8998
   private let ports: [WorkerAddress: Int]
+  /// Of prefillers that were added later.
+  private let usualPort: Int
 
   /// - Parameter bootstrapPorts: One for all prefillers, or one for each.
   package init(prefillers: [WorkerAddress], bootstrapPorts: [Int]) {
@@ -20,6 +22,7 @@ package struct SGLangHandoff: Handoff {
       ports[prefiller] = bootstrapPorts.count > index ? bootstrapPorts[index] : bootstrapPorts.last
     }
     self.ports = ports
+    usualPort = bootstrapPorts.last ?? Self.defaultPort
   }
 
   package var timing: HandoffTiming { .together }
@@ -35,7 +38,7 @@ package struct SGLangHandoff: Handoff {
     let host = pair.prefiller.host
     return [
       .set("bootstrap_host", host.contains(":") ? "\"[\(host)]\"" : "\"\(host)\""),
-      .set("bootstrap_port", "\(ports[pair.prefiller] ?? Self.defaultPort)"), .set("bootstrap_room", "\(pair.room)"),
+      .set("bootstrap_port", "\(ports[pair.prefiller] ?? usualPort)"), .set("bootstrap_room", "\(pair.room)"),
       .remove("kv_transfer_params"),
     ]
   }

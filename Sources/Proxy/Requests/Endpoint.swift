@@ -21,6 +21,8 @@ enum Endpoint: String, CaseIterable {
   case logLevel
   case dashboard
   case workerMetrics
+  case adminWorkers
+  case adminWorker
 
   init?(path: String) {
     switch path {
@@ -45,12 +47,21 @@ enum Endpoint: String, CaseIterable {
     case "/log-level": self = .logLevel
     case "/": self = .dashboard
     case _ where WorkerMetrics.worker(of: path) != nil: self = .workerMetrics
+    case WorkerAdministration.path: self = .adminWorkers
+    case _ where path.hasPrefix(WorkerAdministration.path + "/"): self = .adminWorker
     default: return nil
     }
   }
 
   /// HEAD is allowed where GET is.
-  var methods: [String] { self == .logLevel ? ["GET", "PUT"] : [method] }
+  var methods: [String] {
+    switch self {
+    case .logLevel: ["GET", "PUT"]
+    case .adminWorkers: ["GET", "POST"]
+    case .adminWorker: ["DELETE"]
+    default: [method]
+    }
+  }
 
   /// What a worker is asked with.
   var method: String { isRelayed ? "POST" : "GET" }
@@ -66,11 +77,11 @@ enum Endpoint: String, CaseIterable {
   /// The request's field that limits the output's tokens.
   var limit: String { self == .responses ? "max_output_tokens" : "max_tokens" }
 
-  /// Who watches the proxy has no client's key.
+  /// A client's. Who watches the proxy has none, and who changes its workers has another.
   var needsKey: Bool { isRelayed || self == .models || self == .logLevel }
 
   /// Whether its requests stand in the access log: not those of who watches the proxy.
-  var isLogged: Bool { needsKey }
+  var isLogged: Bool { needsKey || self == .adminWorkers || self == .adminWorker }
 
   /// Whether a request reaches a worker, by way of a `RequestExchange`.
   var isRelayed: Bool {
@@ -78,7 +89,9 @@ enum Endpoint: String, CaseIterable {
     case .completions, .chat, .tokenize, .detokenize, .embeddings, .responses, .messages, .score, .rerank, .pooling,
       .classify:
       true
-    case .models, .health, .ready, .metrics, .stats, .version, .load, .logLevel, .dashboard, .workerMetrics: false
+    case .models, .health, .ready, .metrics, .stats, .version, .load, .logLevel, .dashboard, .workerMetrics,
+      .adminWorkers, .adminWorker:
+      false
     }
   }
 

@@ -96,6 +96,8 @@ extension RequestExchange {
       failLeg(leg, .deadline(deadline.fault))
     } else if leg.worker.health.fault == .unhealthy, machine.state != .relaying || isSilent(now) {
       failLeg(leg, .unhealthy)
+    } else if leg.worker.hasToEnd(now: now) {
+      failLeg(leg, .removed)
     }
   }
 
@@ -167,6 +169,7 @@ extension RequestExchange {
     }
     if handoffBody == nil { sight.fellBack(.noHandoff) }
     published = PublishedHandoff(head, body, on: leg.worker)
+    if handoffBody != nil { held = HeldHandoff(of: leg.worker) }
     perform(machine.prefilled(withHandoff: handoffBody != nil))
   }
 
@@ -190,5 +193,6 @@ extension RequestExchange {
     if let suspect { context.change(suspect) { $0.transferFailed(now: .now()) } }
     suspect = nil
     published = nil
+    held = nil
   }
 }

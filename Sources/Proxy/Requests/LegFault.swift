@@ -11,6 +11,8 @@ package enum LegFault: Error, Sendable, Equatable, CustomStringConvertible {
   case deadline(Deadline)
   /// `/health` of its worker goes unanswered or says no.
   case unhealthy
+  /// Its worker was removed, and did not end it in the time that it had.
+  case removed
   /// 5xx, 429 or 408.
   case answered(status: Int)
   /// Status 200, then an error as an event.
@@ -35,6 +37,7 @@ package enum LegFault: Error, Sendable, Equatable, CustomStringConvertible {
     case .malformed: "malformed"
     case .deadline(let deadline): "deadline_\(deadline.rawValue)"
     case .unhealthy: "unhealthy"
+    case .removed: "removed"
     case .answered(429): "status_429"
     case .answered(408): "status_408"
     case .answered: "status_5xx"
@@ -46,7 +49,7 @@ package enum LegFault: Error, Sendable, Equatable, CustomStringConvertible {
 
   static let labels = [
     "connect", "connect_timeout", "closed", "malformed", "deadline_prefill", "deadline_first_token", "deadline_idle",
-    "deadline_request", "unhealthy", "status_429", "status_408", "status_5xx", "error_event", "too_large",
+    "deadline_request", "unhealthy", "removed", "status_429", "status_408", "status_5xx", "error_event", "too_large",
     "cannot_continue",
   ]
 
@@ -62,6 +65,7 @@ package enum LegFault: Error, Sendable, Equatable, CustomStringConvertible {
     case .deadline(.idle): "stopped in the middle of its answer"
     case .deadline(.request): "did not finish in the time that a request may take"
     case .unhealthy: "fails its health checks"
+    case .removed: "was removed before its answer was complete"
     case .answered(let status): "answered with status \(status)"
     case .errorEvent: "reported an error in its stream"
     case .tooLarge: "gave an answer that is too large"
@@ -76,7 +80,7 @@ package enum LegFault: Error, Sendable, Equatable, CustomStringConvertible {
     case .connectTimeout, .deadline(.prefill), .deadline(.firstToken), .deadline(.idle): .stalled
     case .closed, .malformed, .errorEvent, .tooLarge: .failing
     case .answered(let status): status >= 500 && status != 503 ? .failing : nil
-    case .deadline(.request), .unhealthy, .cannotContinue: nil
+    case .deadline(.request), .unhealthy, .removed, .cannotContinue: nil
     }
   }
 }

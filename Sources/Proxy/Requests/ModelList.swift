@@ -17,6 +17,7 @@ final class ModelList {
 
   static func gather(for request: HTTPRequest, writer: HTTPResponseWriter, loop: ProxyLoop) {
     let workers = loop.context.decoders.workers + loop.context.prefillers.workers
+    guard !workers.isEmpty else { return writer.send(.overloaded("There is no worker yet.", retryAfter: 1)) }
     let list = ModelList(workers: workers.count, writer: writer)
     let authorization = request.headers.first(name: "authorization")
     for (index, worker) in workers.enumerated() {

@@ -13,6 +13,8 @@ extension APIError {
     switch fault {
     case .connect, .connectTimeout, .unhealthy:
       self = .overloaded("No \(role) can be reached: \(what). Start it, or see its log.", retryAfter: 1)
+    case .removed:
+      self = .overloaded("No \(role) is left: \(what). Try again later, or add \(role)s.", retryAfter: 1)
     case .answered(status: 429):
       self = APIError(
         status: 429, type: "TooManyRequestsError",
@@ -35,6 +37,18 @@ extension APIError {
       status: 502, type: "BadGatewayError",
       message: "The answer is incomplete: \(worker.role.name) \(worker.address) \(fault). See its log.")
   }
+
+  static func conflict(_ message: String) -> APIError {
+    APIError(status: 409, type: "ConflictError", message: message)
+  }
+
+  static let unauthorizedAdmin = APIError(
+    status: 401, type: "AuthenticationError",
+    message: "The admin key is missing or wrong. Send Authorization: Bearer KEY, one of --admin-key.")
+
+  static let administrationIsOff = APIError(
+    status: 403, type: "PermissionDeniedError",
+    message: "This is off: start the proxy with --admin-key, --admin-key-file or XPYD_ADMIN_KEY in its environment.")
 
   static let unauthorized = APIError(
     status: 401, type: "AuthenticationError",

@@ -32,5 +32,6 @@ extension RequestExchange {
   func releaseHandoff() {
     published?.giveUp(lines: headerLines, over: loop)
     published = nil
+    held = nil
   }
 }

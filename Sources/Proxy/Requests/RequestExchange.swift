@@ -32,6 +32,8 @@ final class RequestExchange: @unchecked Sendable {
   var handoffBody: ByteBuffer?
   /// A handoff that is to be released if nobody pulls it.
   var published: PublishedHandoff?
+  /// Keeps its prefiller from leaving until the decoder answers.
+  var held: HeldHandoff?
   /// The prefiller whose handoff a decoder failed with.
   var suspect: Worker?
   /// The leg that is waited for.
@@ -258,6 +260,7 @@ final class RequestExchange: @unchecked Sendable {
     endRetry()
     forgetTransfer()
     holdsNothing()
+    held = nil
     loop.remove(self)
     context.metrics.finished(endpoint, outcome)
     sight.ended(outcome)

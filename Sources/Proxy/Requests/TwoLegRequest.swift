@@ -182,7 +182,7 @@ extension LegFault {
   var blamesHandoff: Bool {
     switch self {
     case .answered, .errorEvent, .deadline: true
-    case .connect, .connectTimeout, .closed, .malformed, .unhealthy, .tooLarge, .cannotContinue: false
+    case .connect, .connectTimeout, .closed, .malformed, .unhealthy, .removed, .tooLarge, .cannotContinue: false
     }
   }
 }

@@ -1,7 +1,7 @@
 import Synchronization
 
-/// The handoff in use. Under `HandoffKind.auto` it is nixl until the workers have told, and none if there is nobody to
-/// prefill for others. A `Mutex` guards it.
+/// The handoff in use as long as there is somebody to prefill for others. Under `HandoffKind.auto` it is nixl until the
+/// workers have told. A `Mutex` guards it.
 final class HandoffChoice: Sendable {
   private let configuration: ProxyConfiguration
   let isToBeDetected: Bool
@@ -9,15 +9,14 @@ final class HandoffChoice: Sendable {
 
   init(_ configuration: ProxyConfiguration) {
     self.configuration = configuration
-    let isAlone = configuration.prefillers.isEmpty && configuration.both.isEmpty
-    let kind: HandoffKind = configuration.handoff == .auto ? isAlone ? .none : .nixl : configuration.handoff
-    isToBeDetected = configuration.handoff == .auto && !isAlone
+    let kind = configuration.handoff == .auto ? .nixl : configuration.handoff
+    isToBeDetected = configuration.handoff == .auto
     state = Mutex((kind, configuration.makeHandoff(kind)))
   }
 
   var kind: HandoffKind { state.withLock { $0.kind } }
 
-  /// nil if there is no prefill leg.
+  /// nil if there is never a prefill leg.
   var handoff: (any Handoff)? { state.withLock { $0.handoff } }
 
   func use(_ kind: HandoffKind) {

@@ -7,7 +7,8 @@ import NIOCore
 final class HandoffDetector: @unchecked Sendable {
   private let loop: ProxyLoop
   private var detection = HandoffDetection()
-  private var asking: Set<ObjectIdentifier> = []
+  /// Held, so that none that was asked is taken for one that comes later.
+  private var asking: [ObjectIdentifier: Worker] = [:]
   private var task: RepeatedTask?
 
   init(loop: ProxyLoop) { self.loop = loop }
@@ -27,8 +28,12 @@ final class HandoffDetector: @unchecked Sendable {
   }
 
   private func askAll() {
-    for worker in loop.context.prefillers.workers + loop.context.decoders.workers {
-      guard asking.insert(ObjectIdentifier(worker)).inserted else { continue }
+    // With nobody to prefill for others there is nothing to find out yet.
+    guard !loop.context.prefillers.workers.isEmpty else { return }
+    let workers = loop.context.prefillers.workers + loop.context.decoders.workers
+    let present = Set(workers.map { ObjectIdentifier($0) })
+    asking = asking.filter { present.contains($0.key) }
+    for worker in workers where asking.updateValue(worker, forKey: ObjectIdentifier(worker)) == nil {
       ask(worker, for: HandoffEvidence.allCases[...])
     }
   }
@@ -42,7 +47,7 @@ final class HandoffDetector: @unchecked Sendable {
         let finding = (200..<300).contains(answer.status) ? page.judge(answer.body) : nil
         if let finding { heard(finding, from: worker) } else { ask(worker, for: pages.dropFirst()) }
       // It is not ready: it is asked again at the next interval.
-      case .success, .failure: asking.remove(ObjectIdentifier(worker))
+      case .success, .failure: asking[ObjectIdentifier(worker)] = nil
       }
     }
   }

@@ -8,18 +8,16 @@ extension ProxyConfiguration {
   }
 
   /// Both pools, which know of each other's workers that are one process, and share what these have seen.
-  func makePools() -> (prefillers: WorkerPool, decoders: WorkerPool) {
-    let prefillWorkers = WorkerPool.workers(
-      of: .prefill, at: prefillers + both, ejectAfter: healthCheck.ejectAfter)
-    let decodeWorkers = WorkerPool.workers(of: .decode, at: decoders + both, ejectAfter: healthCheck.ejectAfter)
-    let memory = shapeRules.prompt ? PromptMemory(of: prefillWorkers + decodeWorkers) : nil
-    return (
-      WorkerPool(
-        role: .prefill, workers: prefillWorkers, others: decodeWorkers, policy: prefillPolicy.policy(after: 0),
+  func makeFleet(
+    _ prefillers: [Worker], _ decoders: [Worker], leaving: [Worker], memory: PromptMemory?
+  ) -> Fleet {
+    memory?.keep(only: prefillers + decoders)
+    return Fleet(
+      prefillers: WorkerPool(
+        role: .prefill, workers: prefillers, others: decoders, policy: prefillPolicy.policy(after: 0), memory: memory),
+      decoders: WorkerPool(
+        role: .decode, workers: decoders, others: prefillers, policy: decodePolicy.policy(after: prefillers.count),
         memory: memory),
-      WorkerPool(
-        role: .decode, workers: decodeWorkers, others: prefillWorkers,
-        policy: decodePolicy.policy(after: prefillWorkers.count), memory: memory)
-    )
+      leaving: leaving)
   }
 }

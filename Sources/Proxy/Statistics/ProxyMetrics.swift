@@ -15,7 +15,7 @@ final class ProxyMetrics: Sendable {
   private let fallbacks: [Fallback: Counter]
   private let migrations: [Migration: Counter]
 
-  init(prefillers: [Worker], decoders: [Worker]) {
+  init() {
     let registry = self.registry
     requests = Self.table(Endpoint.relayed) { endpoint in
       Self.table(Outcome.allCases) { outcome in
@@ -41,19 +41,21 @@ final class ProxyMetrics: Sendable {
         "xpyd:proxy_migrations_total", help: "Streams whose decoder failed, by whether they went on elsewhere.",
         labels: [("outcome", outcome.rawValue)])
     }
-    watch(prefillers + decoders)
   }
 
-  private func watch(_ workers: [Worker]) {
-    for worker in workers {
-      let labels = [("role", worker.role.rawValue), ("worker", worker.name)]
-      registry.gauge("xpyd:proxy_worker_up", help: "Whether requests are sent to it.", labels: labels) {
-        worker.health.fault == nil ? 1 : 0
-      }
-      registry.gauge("xpyd:proxy_worker_running", help: "Legs that run on it.", labels: labels) {
-        Double(worker.running)
-      }
+  /// Whoever is there when the page is asked for.
+  func show(_ workers: WorkerRegistry) {
+    func readings(_ read: @escaping @Sendable (Worker) -> Double) -> @Sendable () -> PrometheusRegistry.Readings {
+      { workers.fleet.workers.map { ([("role", $0.role.rawValue), ("worker", $0.name)], read($0)) } }
     }
+    registry.gauges(
+      "xpyd:proxy_worker_up", help: "Whether requests are sent to it.",
+      read: readings { $0.health.fault == nil && !$0.isLeaving ? 1 : 0 })
+    registry.gauges(
+      "xpyd:proxy_worker_running", help: "Legs that run on it.", read: readings { Double($0.running) })
+    registry.gauges(
+      "xpyd:proxy_worker_leaving", help: "Whether it was removed and ends what runs on it.",
+      read: readings { $0.isLeaving ? 1 : 0 })
   }
 
   func finished(_ endpoint: Endpoint, _ outcome: Outcome) { requests[endpoint]?[outcome]?.increment() }

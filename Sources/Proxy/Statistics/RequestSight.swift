@@ -12,6 +12,9 @@ final class RequestSight {
   private let generates: Bool
   private(set) var timeline: RequestTimeline
   private(set) var outcome: Outcome?
+  /// Those that did the work in the end.
+  private var prefiller: Worker? { didSet { timeline.prefiller = prefiller?.index } }
+  private var decoder: Worker? { didSet { timeline.decoder = decoder?.index } }
 
   init(_ request: HTTPRequest, endpoint: Endpoint, context: ProxyContext) {
     self.context = context
@@ -32,16 +35,16 @@ final class RequestSight {
   func legStarted(on worker: Worker) {
     // A migration's legs are part of the stream, whose times began with the first ones.
     guard timeline.lastToken == nil else {
-      if worker.role == .decode { timeline.decoder = worker.index }
+      if worker.role == .decode { decoder = worker }
       return
     }
     switch worker.role {
     case .prefill:
       timeline.prefillStarted = .now()
-      timeline.prefiller = worker.index
+      prefiller = worker
     case .decode:
       timeline.decodeStarted = .now()
-      timeline.decoder = worker.index
+      decoder = worker
     }
   }
 
@@ -57,7 +60,7 @@ final class RequestSight {
     case .prefill where afterFirstToken: break
     case .prefill:
       timeline.prefillRetries += 1
-      timeline.prefiller = nil
+      prefiller = nil
     case .decode: timeline.decoderReplacements += 1
     }
   }
@@ -66,8 +69,8 @@ final class RequestSight {
   func partCame() {
     guard generates else { return }
     let isFirst = timeline.firstToken == nil
-    if let gap = timeline.tokensCame(at: .now()), let decoder = timeline.decoder {
-      context.requestMetrics.partCame(after: gap, from: decoder)
+    if let gap = timeline.tokensCame(at: .now()) {
+      decoder?.series.decoding?.interTokenLatency.observe(gap.seconds)
     }
     if isFirst { booked() }
   }
@@ -80,13 +83,13 @@ final class RequestSight {
   }
 
   private func booked() {
-    context.requestMetrics.sawFirstToken(timeline)
+    context.requestMetrics.sawFirstToken(timeline, prefiller: prefiller, decoder: decoder)
     guard let firstToken = timeline.firstToken else { return }
     if let admitted = timeline.admitted {
       context.admission.sawFirstToken(after: firstToken - admitted, now: firstToken)
     }
-    if let prefiller = timeline.prefiller, let time = timeline.timeToFirstToken {
-      context.statistics.add(time.seconds, prefiller: prefiller)
+    if let prefiller, let time = timeline.timeToFirstToken {
+      context.statistics.add(time.seconds, prefiller: prefiller.index)
     }
   }
 
@@ -94,7 +97,8 @@ final class RequestSight {
     self.outcome = outcome
     timeline.ended = .now()
     guard generates else { return }
-    context.requestMetrics.ended(timeline, isWhole: outcome == .ok)
+    context.requestMetrics.ended(
+      timeline, prefiller: prefiller, decoder: decoder, isWhole: outcome == .ok)
   }
 
   /// For the head of a plain answer; nil if the client did not ask.

@@ -6,7 +6,7 @@ extension ProxyContext {
   var statsPage: BodyValue {
     let report = statistics.report(now: .now())
     return [
-      "handoff": .string(handoffChoice.kind.rawValue),
+      "handoff": .string(handoffKind.rawValue),
       "policies": [
         "prefill": .string(configuration.prefillPolicy.rawValue),
         "decode": .string(configuration.decodePolicy.rawValue),
@@ -19,8 +19,12 @@ extension ProxyContext {
         "prefill": .object(metrics.legFailures(of: .prefill).sorted { $0.key < $1.key }) { ($0.key, $0.value) },
         "decode": .object(metrics.legFailures(of: .decode).sorted { $0.key < $1.key }) { ($0.key, $0.value) },
       ],
-      "prefillers": .array(zip(prefillers.workers, report.prefillers).map { Self.describe($0, $1) }),
-      "decoders": .array(decoders.workers.map { Self.describe($0, nil) }),
+      "prefillers": .array(
+        registry.fleet.workers(of: .prefill).map { worker in
+          let isKnown = report.prefillers.indices.contains(worker.index)
+          return Self.describe(worker, isKnown ? report.prefillers[worker.index] : nil)
+        }),
+      "decoders": .array(registry.fleet.workers(of: .decode).map { Self.describe($0) }),
     ]
   }
 
@@ -50,14 +54,16 @@ extension ProxyContext {
     return ["server_load": .integer(Int64(now.running + now.queued))]
   }
 
-  private static func describe(_ worker: Worker, _ ttft: TTFTReport.Summary?) -> BodyValue {
-    let health = worker.health
+  /// - Parameter ttft: Of a prefiller that requests ran on.
+  static func describe(_ worker: Worker, _ ttft: TTFTReport.Summary? = nil) -> BodyValue {
+    let (health, fault) = (worker.health, worker.isLeaving ? "leaving" : worker.health.fault.map { "\($0)" })
     var fields = BodyValue.Fields()
     fields["name"] = .string(worker.name)
     fields["address"] = .string("\(worker.address)")
-    fields["up"] = .bool(health.fault == nil)
+    fields["source"] = .string(worker.source.rawValue)
+    fields["up"] = .bool(fault == nil)
     fields["confirmed"] = .bool(health.isConfirmed)
-    if let fault = health.fault { fields["fault"] = .string("\(fault)") }
+    if let fault { fields["fault"] = .string(fault) }
     fields["running"] = .integer(Int64(worker.running))
     if let ttft {
       fields["ttft_ms"] = [

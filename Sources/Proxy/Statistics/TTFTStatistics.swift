@@ -10,6 +10,12 @@ package final class TTFTStatistics: Sendable {
     var samples: [[Double]]
     var next: [Int]
     var latest: (made: NIODeadline, report: TTFTReport)?
+
+    mutating func makeRoom(for prefiller: Int) {
+      let missing = max(0, prefiller + 1 - samples.count)
+      samples += Array(repeating: [], count: missing)
+      next += Array(repeating: 0, count: missing)
+    }
   }
 
   static let mostSamples = 8192
@@ -23,12 +29,22 @@ package final class TTFTStatistics: Sendable {
   package func add(_ seconds: Double, prefiller: Int) {
     state.withLock { state in
       state.requests += 1
+      state.makeRoom(for: prefiller)
       if state.samples[prefiller].count < Self.mostSamples {
         state.samples[prefiller].append(seconds * 1000)
       } else {
         state.samples[prefiller][state.next[prefiller]] = seconds * 1000
         state.next[prefiller] = (state.next[prefiller] + 1) % Self.mostSamples
       }
+    }
+  }
+
+  /// The number has gone to another prefiller.
+  func forget(prefiller: Int) {
+    state.withLock { state in
+      guard prefiller < state.samples.count else { return }
+      state.samples[prefiller] = []
+      state.next[prefiller] = 0
     }
   }
 

@@ -39,7 +39,8 @@ final class UpstreamPool {
   func sweep(now: NIODeadline) {
     for (worker, connections) in idle {
       guard let first = connections.first, first.idleSince <= now - keepAlive else { continue }
-      idle[worker] = connections.filter { $0.idleSince > now - keepAlive }
+      let kept = connections.filter { $0.idleSince > now - keepAlive }
+      idle[worker] = kept.isEmpty ? nil : kept
       for connection in connections where connection.idleSince <= now - keepAlive { connection.close() }
     }
   }

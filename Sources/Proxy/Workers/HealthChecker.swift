@@ -16,11 +16,16 @@ final class HealthChecker: @unchecked Sendable {
 
   func start() {
     task = loop.eventLoop.scheduleRepeatedTask(initialDelay: .zero, delay: TimeAmount(settings.interval)) { _ in
-      for worker in self.loop.context.prefillers.workers + self.loop.context.decoders.workers { self.check(worker) }
+      for worker in self.loop.context.registry.fleet.workers { self.check(worker) }
     }
   }
 
   func stop() { task?.cancel() }
+
+  /// Does not let a new worker wait for the next interval. From any thread.
+  func checkAtOnce(_ workers: [Worker]) {
+    loop.eventLoop.execute { for worker in workers { self.check(worker) } }
+  }
 
   private func check(_ worker: Worker) {
     guard checking.insert(ObjectIdentifier(worker)).inserted else { return }

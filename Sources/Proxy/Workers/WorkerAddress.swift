@@ -8,6 +8,30 @@ package struct WorkerAddress: Hashable, Sendable, CustomStringConvertible {
     self.port = port
   }
 
+  /// `HOST:PORT`, `[IPv6]:PORT` or `http://HOST:PORT`: the host goes into a header field, so it must look like one.
+  package init?(parsing text: String) {
+    var rest = text[...]
+    if rest.hasPrefix("http://") { rest = rest.dropFirst(7) }
+    if rest.hasSuffix("/") { rest = rest.dropLast() }
+    guard let colon = rest.lastIndex(of: ":"), rest.utf8.count <= 270,
+      case let digits = rest[rest.index(after: colon)...], digits.utf8.allSatisfy({ (0x30...0x39).contains($0) }),
+      let port = Int(digits), (1...65_535).contains(port)
+    else { return nil }
+    var host = rest[..<colon]
+    let isBracketed = host.hasPrefix("[") && host.hasSuffix("]")
+    if isBracketed { host = host.dropFirst().dropLast() }
+    guard Self.isHost(host, mayHaveColons: isBracketed) else { return nil }
+    self.init(host: String(host), port: port)
+  }
+
+  private static func isHost(_ text: Substring, mayHaveColons: Bool) -> Bool {
+    !text.isEmpty
+      && text.unicodeScalars.allSatisfy {
+        $0.isASCII && ($0.properties.isAlphabetic || ("0"..."9").contains($0) || ".-_".unicodeScalars.contains($0))
+          || mayHaveColons && ":%".unicodeScalars.contains($0)
+      }
+  }
+
   package var description: String { host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)" }
 
   /// The example's four pairing rules: one host and one port, `count` workers: the ports count up; one host, many ports:

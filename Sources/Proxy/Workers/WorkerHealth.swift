@@ -18,6 +18,8 @@ package struct WorkerHealth: Sendable, Equatable {
     case unhealthy
     /// `/health` answered 503: it takes no new legs and goes on with those that it has. Only a passed check does.
     case draining
+    /// It was added while the proxy runs and has not passed a check yet. Only a passed check brings it in.
+    case joining
     /// Decoders failed with its handoffs, several times in a row, and did well without them. Only time does.
     case transfer
   }
@@ -58,6 +60,13 @@ package struct WorkerHealth: Sendable, Equatable {
 
   /// - Parameter ejectAfter: Faults of the kinds `failing` and `transfer` in a row that take it out.
   package init(ejectAfter: Int = 3) { self.ejectAfter = max(1, ejectAfter) }
+
+  /// Of a worker that may not listen yet.
+  package static func joining(ejectAfter: Int) -> WorkerHealth {
+    var health = WorkerHealth(ejectAfter: ejectAfter)
+    health.state = .down(.joining, until: .distantFuture, times: 0)
+    return health
+  }
 
   package var fault: Fault? {
     switch state {
@@ -183,14 +192,14 @@ package struct WorkerHealth: Sendable, Equatable {
     let doublings = Int64(1) << Int64(min(times, 6))
     return switch fault {
     case .unreachable, .failing: .milliseconds(min(100 * doublings, 5_000))
-    case .stalled, .transfer, .unhealthy, .draining: .milliseconds(min(2_000 * doublings, 60_000))
+    case .stalled, .transfer, .unhealthy, .draining, .joining: .milliseconds(min(2_000 * doublings, 60_000))
     }
   }
 }
 
 extension WorkerHealth.Fault {
   /// A leg may find out whether it is over.
-  fileprivate var endsWithTime: Bool { self != .unhealthy && self != .draining }
+  fileprivate var endsWithTime: Bool { self != .unhealthy && self != .draining && self != .joining }
   /// `/health` says nothing about it.
   fileprivate var onlyEndsWithTime: Bool { self == .failing || self == .stalled || self == .transfer }
 }

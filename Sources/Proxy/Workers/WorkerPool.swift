@@ -1,13 +1,12 @@
 import NIOCore
 
 /// The workers of one role, and the policy that picks among them.
-struct WorkerPool: Sendable {
+final class WorkerPool: Sendable {
   let role: WorkerRole
   let workers: [Worker]
   private let policy: any RoutingPolicy
   /// By a worker's index: the same process in the other role.
   private let twins: [Int: Worker]
-  private let identities: [UInt64]
   /// nil if nobody asks for it.
   private let memory: PromptMemory?
 
@@ -16,16 +15,9 @@ struct WorkerPool: Sendable {
     self.workers = workers
     self.policy = policy
     self.memory = memory
-    identities = workers.map { StableHash.hash("\(role.name) \($0.address)") }
     let byAddress = Dictionary(others.map { ($0.address, $0) }, uniquingKeysWith: { first, _ in first })
     twins = Dictionary(
       uniqueKeysWithValues: workers.compactMap { worker in byAddress[worker.address].map { (worker.index, $0) } })
-  }
-
-  static func workers(of role: WorkerRole, at addresses: [WorkerAddress], ejectAfter: Int) -> [Worker] {
-    addresses.enumerated().map {
-      Worker(role: role, index: $0.offset, address: $0.element, ejectAfter: ejectAfter)
-    }
   }
 
   var hasTwins: Bool { !twins.isEmpty }
@@ -68,15 +60,12 @@ struct WorkerPool: Sendable {
     memory?.seenBytes(of: prompt, by: [worker])[0] ?? 0
   }
 
-  /// A worker that was down may have lost its cache.
-  func forgetPrompts(of worker: Worker) { memory?.forget(worker) }
-
   private func choose(_ workers: [Worker], _ shape: RequestShape) -> Worker? {
     guard workers.count > 1 else { return workers.first }
     let seen = memory?.seenBytes(of: shape.prompt, by: workers)
     let loads = workers.indices.map { place in
       WorkerLoad(
-        identity: identities[workers[place].index], running: running(on: workers[place]), seenBytes: seen?[place] ?? 0)
+        identity: workers[place].identity, running: running(on: workers[place]), seenBytes: seen?[place] ?? 0)
     }
     var random = SystemRandomNumberGenerator()
     return policy.pick(from: loads, for: shape, using: &random).map { workers[$0] }

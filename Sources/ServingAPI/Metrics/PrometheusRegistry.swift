@@ -7,12 +7,13 @@ import Synchronization
 /// State: one `Mutex` here for the list, one per metric for its numbers.
 package final class PrometheusRegistry: Sendable {
   package typealias Labels = [(name: String, value: String)]
+  package typealias Readings = [(labels: Labels, number: Double)]
 
   enum Source: Sendable {
     case counter(Counter)
     case histogram(Histogram)
     case reading(@Sendable () -> Double)
-    case readings(label: String, @Sendable () -> [(value: String, number: Double)])
+    case readings(@Sendable () -> Readings)
   }
 
   struct Family: Sendable {
@@ -53,12 +54,17 @@ package final class PrometheusRegistry: Sendable {
   package func counters(
     _ name: String, help: String, label: String, read: @escaping @Sendable () -> [(value: String, number: Double)]
   ) {
-    add(name, help, "counter", [], .readings(label: label, read))
+    add(name, help, "counter", [], .readings { read().map { ([(label, $0.value)], $0.number) } })
   }
 
   /// A gauge whose number somebody else keeps; read at each scrape.
   package func gauge(_ name: String, help: String, labels: Labels = [], read: @escaping @Sendable () -> Double) {
     add(name, help, "gauge", labels, .reading(read))
+  }
+
+  /// Gauges of what comes and goes; whoever reads them sees to it that their labels are few over time.
+  package func gauges(_ name: String, help: String, read: @escaping @Sendable () -> Readings) {
+    add(name, help, "gauge", [], .readings(read))
   }
 
   /// The whole exposition, ending with a newline. `read` closures run outside the registry's lock.
@@ -73,7 +79,7 @@ package final class PrometheusRegistry: Sendable {
 
   private func add(_ name: String, _ help: String, _ type: String, _ labels: Labels, _ source: Source) {
     let constant = name.contains(":") ? constantLabels : []
-    let rendered = (constant + labels).map { "\($0.name)=\"\(Self.escaped($0.value))\"" }.joined(separator: ",")
+    let rendered = Self.render(constant + labels)
     families.withLock { families in
       guard let index = families.firstIndex(where: { $0.name == name }) else {
         families.append(Family(name: name, help: help, type: type, children: [(rendered, source)]))
@@ -90,10 +96,10 @@ package final class PrometheusRegistry: Sendable {
     switch source {
     case .counter(let counter): text += "\(name)\(braced) \(counter.value)\n"
     case .reading(let read): text += "\(name)\(braced) \(read())\n"
-    case .readings(let label, let read):
-      for (value, number) in read() {
-        let pair = "\(label)=\"\(escaped(value))\""
-        text += "\(name){\(labels.isEmpty ? pair : "\(labels),\(pair)")} \(number)\n"
+    case .readings(let read):
+      for reading in read() {
+        let own = render(reading.labels)
+        text += "\(name){\(labels.isEmpty ? own : "\(labels),\(own)")} \(reading.number)\n"
       }
     case .histogram(let histogram):
       let snapshot = histogram.snapshot
@@ -105,6 +111,10 @@ package final class PrometheusRegistry: Sendable {
       }
       text += "\(name)_count\(braced) \(Double(cumulative))\n\(name)_sum\(braced) \(snapshot.sum)\n"
     }
+  }
+
+  private static func render(_ labels: Labels) -> String {
+    labels.map { "\($0.name)=\"\(escaped($0.value))\"" }.joined(separator: ",")
   }
 
   private static func escaped(_ value: String) -> String {

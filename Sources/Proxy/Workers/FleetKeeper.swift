@@ -1,0 +1,107 @@
+import Logging
+import NIOCore
+
+/// Carries out what `/admin/workers` and discovery want of the fleet: says so in the log, asks who came for `/health` at
+/// once, and sees those off that have ended what ran on them.
+final class FleetKeeper: Sendable {
+  private let context: ProxyContext
+  private let checker: HealthChecker
+
+  init(context: ProxyContext, checker: HealthChecker) {
+    self.context = context
+    self.checker = checker
+  }
+
+  /// Those that are there already stay as they are.
+  ///
+  /// - Returns: Who came, or was to leave and stays.
+  func add(_ endpoints: [WorkerEndpoint]) throws(FleetError) -> [Worker] {
+    for endpoint in endpoints { try check(endpoint) }
+    let present = context.registry.fleet.present.filter { !$0.isLeaving }
+    let changes = WorkerChanges(adding: endpoints, to: present, limit: WorkerRegistry.mostWorkers)
+    if let endpoint = changes.ignored.first { throw .tooMany(endpoint.role) }
+    let (came, _) = context.registry.apply(changes, source: .admin, deadline: .now())
+    tell(came: came)
+    return came
+  }
+
+  /// - Parameters: endpoints: Of workers that are there; those that leave already get a new deadline. grace: How long what runs on them may take to end.
+  func remove(_ endpoints: [WorkerEndpoint], grace: Duration) throws(FleetError) {
+    let fleet = context.registry.fleet
+    let discovered = fleet.present.first {
+      endpoints.contains($0.endpoint) && $0.source == .discovery && !$0.isLeaving
+    }
+    if let discovered { throw .isDiscoverys(discovered.endpoint) }
+    var changes = WorkerChanges()
+    changes.removed = endpoints
+    let (_, left) = context.registry.apply(changes, source: .admin, deadline: .now() + TimeAmount(grace))
+    tell(left: left, grace)
+  }
+
+  /// To be called now and then.
+  func sweep() {
+    for worker in context.registry.sweep(now: .now()) {
+      context.logger.notice("Worker has left", metadata: metadata(worker))
+    }
+  }
+
+  /// Whether a worker like this can have a part in the deployment.
+  private func check(_ endpoint: WorkerEndpoint) throws(FleetError) {
+    let (kind, fleet) = (context.configuration.handoff, context.registry.fleet)
+    if kind == .none, endpoint.role == .prefill { throw .noPrefillLegs }
+    if kind == .lmcacheDisagg, endpoint.role == .decode, context.configuration.lmcache.countsUp {
+      throw .receiverUnknown(endpoint.address)
+    }
+    let others = endpoint.role == .prefill ? fleet.decoders : fleet.prefillers
+    if [.sglang, .lmcacheDisagg].contains(kind), others.workers.contains(where: { $0.address == endpoint.address }) {
+      throw .hasOtherRole(endpoint.address, kind)
+    }
+  }
+
+  private func tell(came: [Worker]) {
+    for worker in came {
+      if worker.role == .prefill, worker.health.fault == .joining {
+        context.statistics.forget(prefiller: worker.index)
+      }
+      context.logger.notice("Worker was added", metadata: metadata(worker))
+    }
+    checker.checkAtOnce(came)
+  }
+
+  private func tell(left: [Worker], _ grace: Duration) {
+    for worker in left {
+      context.logger.notice(
+        "Worker leaves",
+        metadata: metadata(worker).merging(["grace": "\(grace)", "running": "\(worker.running)"]) { $1 })
+    }
+  }
+
+  private func metadata(_ worker: Worker) -> Logger.Metadata {
+    ["worker": "\(worker.name)", "address": "\(worker.address)", "source": "\(worker.source)"]
+  }
+}
+
+/// Why a worker cannot be added or removed.
+enum FleetError: Error, Equatable, CustomStringConvertible {
+  case tooMany(WorkerRole)
+  case noPrefillLegs
+  case hasOtherRole(WorkerAddress, HandoffKind)
+  case receiverUnknown(WorkerAddress)
+  case isDiscoverys(WorkerEndpoint)
+
+  var description: String {
+    switch self {
+    case .tooMany(let role):
+      "There may be \(WorkerRegistry.mostWorkers) \(role.name)s. Remove some, or run a second deployment."
+    case .noPrefillLegs:
+      "Under --handoff none there are no prefill legs. Add it as a decoder, or choose another handoff."
+    case .hasOtherRole(let address, let kind):
+      "\(address) has the other role, and under --handoff \(kind.rawValue) a worker has one. Remove it there first."
+    case .receiverUnknown(let address):
+      "Where \(address) takes KV is not known: --decoder-init-port counts up over the decoders that were named at the "
+        + "start. Give each decoder a host of its own, or start the proxy with all of them."
+    case .isDiscoverys(let endpoint):
+      "\(endpoint) is there because --service-discovery finds it, and would come back. Remove it where it is found."
+    }
+  }
+}
