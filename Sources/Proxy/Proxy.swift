@@ -30,7 +30,7 @@ package final class Proxy: Sendable {
     self.detector = detector
     self.listener = listener
     self.context = context
-    tasks = [Self.report(context), Self.watchFiles(context), Self.seeOff(keeper)]
+    tasks = [Self.report(context), Self.watchFiles(context), Self.seeOff(keeper), Self.discover(context, keeper)]
     port = server.port
   }
 
@@ -98,6 +98,10 @@ package final class Proxy: Sendable {
     Task {
       while (try? await Task.sleep(for: context.configuration.fileInterval)) != nil { context.refreshFiles() }
     }
+  }
+
+  private static func discover(_ context: ProxyContext, _ keeper: FleetKeeper) -> Task<Void, Never> {
+    Task { await context.configuration.discovery?.run { keeper.discovered($0) } }
   }
 
   private static func seeOff(_ keeper: FleetKeeper) -> Task<Void, Never> {

@@ -11,6 +11,8 @@ package struct ProxyConfiguration: Sendable {
   package var decoders: [WorkerAddress]
   /// Workers that take either leg, and requests of one leg.
   package var both: [WorkerAddress] = []
+  /// Of workers that come and go; nil: only `/admin/workers` changes what was named.
+  package var discovery: (any WorkerDiscovery)?
   package var handoff = HandoffKind.nixl
   /// Of SGLang's prefillers: one for all of them, or one for each.
   package var bootstrapPorts = [SGLangHandoff.defaultPort]

@@ -21,6 +21,7 @@ struct ProxyCommand: AsyncParsableCommand {
   var port = 8000
 
   @OptionGroup(title: "Workers") var workers: WorkerOptions
+  @OptionGroup(title: "Workers that come and go") var discovery: DiscoveryOptions
   @OptionGroup(title: "LMCache's disagg_spec") var lmcache: LMCacheOptions
   @OptionGroup(title: "Routing") var routing: RoutingOptions
   @OptionGroup(title: "Edge") var edge: EdgeOptions
@@ -51,6 +52,7 @@ struct ProxyCommand: AsyncParsableCommand {
   var grace = 8
 
   func validate() throws {
+    try workers.validate(beside: discovery)
     guard (0...65_535).contains(port) else { throw ValidationError("--port must be from 0 to 65535, not \(port).") }
     guard grace >= 0 else { throw ValidationError("--grace must not be negative.") }
     guard (1...1024).contains(threads) else {
@@ -79,13 +81,18 @@ struct ProxyCommand: AsyncParsableCommand {
   }
 
   private func configuration() throws -> ProxyConfiguration {
-    var configuration = ProxyConfiguration(
-      prefillers: handoff == .none ? [] : try workers.prefillers(), decoders: try workers.decoders())
+    let prefillers = handoff == .none ? [] : try workers.prefillers(beside: discovery)
+    let (decoders, both) = (try workers.decoders(beside: discovery), try workers.both())
+    let isDNS = discovery.serviceDiscovery == .dns
+    var configuration = ProxyConfiguration(prefillers: isDNS ? [] : prefillers, decoders: isDNS ? [] : decoders)
     configuration.host = host
     configuration.port = port
-    configuration.both = try workers.both()
+    configuration.both = isDNS ? [] : both
+    configuration.discovery = try discovery.discovery(
+      names: (prefillers + both).map { WorkerEndpoint(.prefill, $0) }
+        + (decoders + both).map { WorkerEndpoint(.decode, $0) })
     configuration.handoff = handoff
-    configuration.bootstrapPorts = try workers.bootstrapPorts()
+    configuration.bootstrapPorts = try workers.bootstrapPorts(beside: discovery)
     routing.apply(to: &configuration)
     configuration.threads = threads
     configuration.deadlines = deadlines.values
@@ -113,27 +120,28 @@ extension HandoffKind: ExpressibleByArgument {}
 struct WorkerOptions: ParsableArguments {
   @Option(help: ArgumentHelp("Hosts of the prefillers.", valueName: "list")) var prefillerHost = "localhost"
   @Option(help: ArgumentHelp("Ports of the prefillers.", valueName: "list")) var prefillerPort = "8100"
-  @Option(help: "Number of prefillers.") var numPrefillers = 1
+  @Option(help: "Number of prefillers (default: 1; 0 if they are discovered and none is named).")
+  var numPrefillers: Int?
   @Option(help: ArgumentHelp("Bootstrap ports of SGLang's prefillers: one, or one for each.", valueName: "list"))
   var bootstrapPort = "\(SGLangHandoff.defaultPort)"
   @Option(help: ArgumentHelp("Hosts of the decoders.", valueName: "list")) var decoderHost = "localhost"
   @Option(help: ArgumentHelp("Ports of the decoders.", valueName: "list")) var decoderPort = "8200"
-  @Option(help: "Number of decoders.") var numDecoders = 1
+  @Option(help: "Number of decoders (default: as for prefillers).") var numDecoders: Int?
   @Option(help: ArgumentHelp("Hosts of workers that do both.", valueName: "list")) var bothHost = "localhost"
   @Option(help: ArgumentHelp("Ports of workers that do both.", valueName: "list")) var bothPort: String?
   @Option(help: "Number of workers that do both (default: 1 if there is a port, else 0).") var numBoth: Int?
 
-  func validate() throws {
-    _ = try prefillers()
-    guard try !(decoders() + both()).isEmpty else {
+  func validate(beside discovery: DiscoveryOptions) throws {
+    _ = try prefillers(beside: discovery)
+    guard try !discovery.hasUsualWorkers || !(decoders(beside: discovery) + both()).isEmpty else {
       throw ValidationError("--num-decoders must be at least 1, or --both-port be given.")
     }
-    _ = try bootstrapPorts()
+    _ = try bootstrapPorts(beside: discovery)
   }
 
-  func bootstrapPorts() throws -> [Int] {
+  func bootstrapPorts(beside discovery: DiscoveryOptions) throws -> [Int] {
     let ports = try Self.numbers(bootstrapPort, "--bootstrap-port")
-    let prefillers = try prefillers().count
+    let prefillers = try prefillers(beside: discovery).count
     guard ports.count == 1 || ports.count == prefillers else {
       throw ValidationError("--bootstrap-port: give one, or as many as there are prefillers (\(prefillers)).")
     }
@@ -143,14 +151,18 @@ struct WorkerOptions: ParsableArguments {
     return ports
   }
 
-  func prefillers() throws -> [WorkerAddress] {
-    try Self.pair(prefillerHost, prefillerPort, numPrefillers, "prefiller")
+  func prefillers(beside discovery: DiscoveryOptions) throws -> [WorkerAddress] {
+    let isNamed = discovery.hasUsualWorkers || prefillerHost != "localhost" || prefillerPort != "8100"
+    return try Self.pair(prefillerHost, prefillerPort, numPrefillers ?? (isNamed ? 1 : 0), "prefiller")
   }
 
-  func decoders() throws -> [WorkerAddress] { try Self.pair(decoderHost, decoderPort, numDecoders, "decoder") }
+  func decoders(beside discovery: DiscoveryOptions) throws -> [WorkerAddress] {
+    let isNamed = discovery.hasUsualWorkers || decoderHost != "localhost" || decoderPort != "8200"
+    return try Self.pair(decoderHost, decoderPort, numDecoders ?? (isNamed ? 1 : 0), "decoder")
+  }
 
   /// Whether several decoders stand on one host, at ports one after the other.
-  func decodersCountUp() -> Bool { numDecoders > 1 && !decoderHost.contains(",") && !decoderPort.contains(",") }
+  func decodersCountUp() -> Bool { numDecoders ?? 1 > 1 && !decoderHost.contains(",") && !decoderPort.contains(",") }
 
   func both() throws -> [WorkerAddress] {
     guard let bothPort else {

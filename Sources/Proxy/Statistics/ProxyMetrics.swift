@@ -14,6 +14,7 @@ final class ProxyMetrics: Sendable {
   private let legFailures: [WorkerRole: [String: Counter]]
   private let fallbacks: [Fallback: Counter]
   private let migrations: [Migration: Counter]
+  private let discoveryFailures: Counter
 
   init() {
     let registry = self.registry
@@ -36,6 +37,8 @@ final class ProxyMetrics: Sendable {
         "xpyd:proxy_fallbacks_total", help: "Requests that a decoder prefilled itself, by reason.",
         labels: [("reason", reason.rawValue)])
     }
+    discoveryFailures = registry.counter(
+      "xpyd:proxy_discovery_failures_total", help: "Times that the workers could not be looked up.")
     migrations = Self.table(Migration.allCases) { outcome in
       registry.counter(
         "xpyd:proxy_migrations_total", help: "Streams whose decoder failed, by whether they went on elsewhere.",
@@ -61,6 +64,8 @@ final class ProxyMetrics: Sendable {
   func finished(_ endpoint: Endpoint, _ outcome: Outcome) { requests[endpoint]?[outcome]?.increment() }
 
   func legFailed(_ role: WorkerRole, _ fault: LegFault) { legFailures[role]?[fault.label]?.increment() }
+
+  func discoveryFailed() { discoveryFailures.increment() }
 
   func fellBack(_ reason: Fallback) { fallbacks[reason]?.increment() }
 

@@ -1,11 +1,13 @@
 import Logging
 import NIOCore
+import Synchronization
 
 /// Carries out what `/admin/workers` and discovery want of the fleet: says so in the log, asks who came for `/health` at
-/// once, and sees those off that have ended what ran on them.
+/// once, and sees those off that have ended what ran on them. A `Mutex` guards what discovery last failed with.
 final class FleetKeeper: Sendable {
   private let context: ProxyContext
   private let checker: HealthChecker
+  private let lastFailure = Mutex<DiscoveryError?>(nil)
 
   init(context: ProxyContext, checker: HealthChecker) {
     self.context = context
@@ -36,6 +38,45 @@ final class FleetKeeper: Sendable {
     changes.removed = endpoints
     let (_, left) = context.registry.apply(changes, source: .admin, deadline: .now() + TimeAmount(grace))
     tell(left: left, grace)
+  }
+
+  /// A failure that lasts is told once.
+  func discovered(_ result: Result<[WorkerEndpoint], DiscoveryError>) {
+    switch result {
+    case .success(let wanted):
+      lastFailure.withLock { $0 = nil }
+      reconcile(with: wanted)
+    case .failure(let error):
+      context.metrics.discoveryFailed()
+      let isNew = lastFailure.withLock { last in
+        defer { last = error }
+        return last != error
+      }
+      guard isNew else { return }
+      context.logger.error("Workers cannot be discovered; those known stay", metadata: ["error": "\(error)"])
+    }
+  }
+
+  private func reconcile(with wanted: [WorkerEndpoint]) {
+    var possible: [WorkerEndpoint] = []
+    for endpoint in wanted {
+      do throws(FleetError) {
+        try check(endpoint)
+        possible.append(endpoint)
+      } catch {
+        context.logger.error(
+          "A worker that was discovered cannot be used", metadata: ["worker": "\(endpoint)", "error": "\(error)"])
+      }
+    }
+    let grace = context.configuration.drain
+    let (came, left, ignored) = context.registry.reconcile(with: possible, deadline: .now() + TimeAmount(grace))
+    tell(came: came)
+    tell(left: left, grace)
+    if let first = ignored.first {
+      context.logger.error(
+        "Discovery found more workers than there may be",
+        metadata: ["error": "\(FleetError.tooMany(first.role))", "ignored": "\(ignored.count)"])
+    }
   }
 
   /// To be called now and then.
