@@ -17,6 +17,8 @@ package final class Proxy: Sendable {
   private let listener: ZMTPListener?
   private let context: ProxyContext
   private let tasks: [Task<Void, Never>]
+  /// Outlives the requests, whose spans it sends.
+  private let exporting: Task<Void, Never>
   private let isShuttingDown = Mutex(false)
 
   private init(
@@ -31,6 +33,7 @@ package final class Proxy: Sendable {
     self.listener = listener
     self.context = context
     tasks = [Self.report(context), Self.watchFiles(context), Self.seeOff(keeper), Self.discover(context, keeper)]
+    exporting = Task { await context.spans?.run() }
     port = server.port
   }
 
@@ -81,6 +84,8 @@ package final class Proxy: Sendable {
     await server.shutdown(grace: grace)
     for loop in loops { try? await loop.eventLoop.submit { loop.stop() }.get() }
     await context.accessLog?.stop()
+    exporting.cancel()
+    await exporting.value
     try? await group.shutdownGracefully()
   }
 

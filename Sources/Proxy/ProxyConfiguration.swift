@@ -48,6 +48,8 @@ package struct ProxyConfiguration: Sendable {
   package var tls: (certificate: String, key: String)?
   package var cors = CORSPolicy()
   package var admission = AdmissionLimits()
+  /// nil: no spans, and `traceparent` goes on as it came.
+  package var tracing: TracingSettings?
   /// nil: no line for each request.
   package var accessLog: AccessLogSettings?
   /// How often the files of keys and certificates are looked at.

@@ -17,6 +17,7 @@ final class ProxyContext: Sendable {
   let adminKeys: ClientKeys
   let tls: TLSFiles?
   let accessLog: AccessLog?
+  let spans: SpanExporter?
   /// nil if the level cannot be changed.
   let logLevel: AdjustableLogLevel?
   let statistics: TTFTStatistics
@@ -43,6 +44,9 @@ final class ProxyContext: Sendable {
     registry = WorkerRegistry(configuration, metrics: requestMetrics)
     metrics.show(registry)
     admission = Admission(configuration.admission, metrics: requestMetrics)
+    spans = configuration.tracing.map { [registry = metrics.registry] in
+      SpanExporter($0, version: configuration.version, registry: registry)
+    }
     admission.show(in: metrics.registry)
     accessLog?.show(in: metrics.registry)
     statistics = TTFTStatistics(prefillers: registry.fleet.prefillers.workers.count)

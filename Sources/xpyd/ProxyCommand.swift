@@ -25,6 +25,7 @@ struct ProxyCommand: AsyncParsableCommand {
   @OptionGroup(title: "LMCache's disagg_spec") var lmcache: LMCacheOptions
   @OptionGroup(title: "Routing") var routing: RoutingOptions
   @OptionGroup(title: "Edge") var edge: EdgeOptions
+  @OptionGroup(title: "Traces") var tracing: TracingOptions
   @OptionGroup(title: "Admission") var admission: AdmissionOptions
   @OptionGroup(title: "Deadlines, in seconds") var deadlines: DeadlineOptions
   @OptionGroup(title: "Workers that fail") var faults: FaultOptions
@@ -105,6 +106,7 @@ struct ProxyCommand: AsyncParsableCommand {
       fflush(nil)
     }
     edge.apply(to: &configuration)
+    configuration.tracing = try tracing.settings(environment: ProcessInfo.processInfo.environment)
     admission.apply(to: &configuration)
     configuration.workerKey = workerApiKey
     configuration.version = Version.text

@@ -36,6 +36,9 @@ extension RequestExchange {
     head.writeString(String(body.readableBytes))
     head.writeStaticString("\r\n")
     head.writeImmutableBuffer(headerLines)
+    if let traceparent = sight.traceparent(of: worker.role) {
+      head.writeString("\(RequestSight.traceHeaderName): \(traceparent)\r\n")
+    }
     head.writeStaticString("\r\n")
     return UpstreamLeg(worker: worker, head: head, body: body, pool: loop.pool, delegate: self)
   }
@@ -118,7 +121,7 @@ extension RequestExchange {
     endRetry()
     lastFailed = leg.worker
     lastFault = fault
-    sight.legFailed(on: leg.worker, afterFirstToken: machine.hasRelayed)
+    sight.legFailed(fault, on: leg.worker, afterFirstToken: machine.hasRelayed)
     let isHandoffsFault = machine.state == .decoding(withHandoff: true) && fault.blamesHandoff
     if isHandoffsFault {
       sight.fellBack(.handoffFailed)

@@ -20,11 +20,16 @@ enum ForwardedHeaders {
   private static let droppedFromResponse = FieldNames(hopByHop.union(replacedInResponse))
 
   /// The lines of a request's head after the request line, without host and length, which differ between its legs.
-  static func requestLines(_ headers: HTTPHeaders, requestID: String, workerKey: String?) -> ByteBuffer {
+  ///
+  /// - Parameter isTraced: Each leg then has a `traceparent` of its own.
+  static func requestLines(
+    _ headers: HTTPHeaders, requestID: String, workerKey: String?, isTraced: Bool
+  ) -> ByteBuffer {
     var lines = ByteBufferAllocator().buffer(capacity: 512)
     let named = namedInConnection(headers)
     for (name, value) in headers {
       if droppedFromRequest.contains(name) || named.contains(name) { continue }
+      if isTraced, name.lowercased() == RequestSight.traceHeaderName { continue }
       if workerKey != nil, ["authorization", "x-api-key"].contains(name.lowercased()) { continue }
       lines.writeField(name, value)
     }

@@ -79,7 +79,7 @@ final class RequestExchange: @unchecked Sendable {
     self.shape = shape
     requestID = ForwardedHeaders.requestID(request.headers, else: loop.context.newRequestID(shape))
     headerLines = ForwardedHeaders.requestLines(
-      request.headers, requestID: requestID, workerKey: configuration.workerKey)
+      request.headers, requestID: requestID, workerKey: configuration.workerKey, isTraced: sight.isTraced)
     isStreamed = body?.isStreamed ?? false
     plan = loop.context.plan(shape, body: body, now: .now())
     // Of a prefiller that pushes, the decoder goes on as after a migration.
@@ -109,6 +109,7 @@ final class RequestExchange: @unchecked Sendable {
 
   func start() {
     loop.add(self)
+    sight.begins(requestID, asked.body)
     sight.decided(plan.decision)
     writer.onClientGone { self.clientLeft() }
     perform(machine.start())
@@ -183,9 +184,9 @@ final class RequestExchange: @unchecked Sendable {
       return withoutWorker()
     }
     self.prefiller = prefiller
+    sight.legStarted(on: prefiller)
     let companion = makeLeg(on: prefiller, handoff.prefillBody(of: body, pair: pair))
     self.companion = companion
-    sight.legStarted(on: prefiller)
     run(.answer, on: decoder, decode)
     companion.start()
   }

@@ -1,13 +1,20 @@
+import Glibc
 import HTTPServer
 import NIOCore
+import ServingAPI
 
 /// Follows one generation for those who watch: keeps its timeline, books what it shows, and tells it to a client that
 /// asks. Belongs to the request's event loop.
 final class RequestSight {
   /// Of requests: `1` asks for the timeline. Of answers: the timeline.
   static let headerName = "x-xpyd-timing"
+  /// W3C's.
+  static let traceHeaderName = "traceparent"
 
   private let context: ProxyContext
+  private let endpoint: Endpoint
+  /// nil if nobody records it.
+  private var trace: RequestTrace?
   private let asksForTiming: Bool
   private let generates: Bool
   private(set) var timeline: RequestTimeline
@@ -18,9 +25,31 @@ final class RequestSight {
 
   init(_ request: HTTPRequest, endpoint: Endpoint, context: ProxyContext) {
     self.context = context
+    self.endpoint = endpoint
     generates = endpoint.generates
+    if context.spans != nil { trace = Self.trace(request) }
     asksForTiming = request.headers.first(name: Self.headerName) == "1"
     timeline = RequestTimeline(received: request.received)
+  }
+
+  /// A client that is recorded has its trace continued, one that is not is left alone, and without one a trace begins.
+  private static func trace(_ request: HTTPRequest) -> RequestTrace? {
+    var dice = SystemRandomNumberGenerator()
+    let given = request.headers.first(name: traceHeaderName).flatMap { TraceContext(traceparent: $0) }
+    let context = given ?? TraceContext(using: &dice)
+    return context.isSampled ? RequestTrace(context) : nil
+  }
+
+  var isTraced: Bool { trace != nil }
+
+  /// For a leg that was just started on a worker of this role.
+  func traceparent(of role: WorkerRole) -> String? { trace?.traceparent(of: role) }
+
+  /// - Parameter body: nil for an endpoint whose body goes on untouched.
+  func begins(_ requestID: String, _ body: ClientBody?) {
+    guard trace != nil else { return }
+    trace?.requestID = requestID
+    trace?.model = body?.withValue(of: "model") { $0.count <= 256 ? decodeJSONString($0) : nil } ?? nil
   }
 
   func admitted() { timeline.admitted = .now() }
@@ -33,6 +62,7 @@ final class RequestSight {
   }
 
   func legStarted(on worker: Worker) {
+    trace?.legStarted(on: worker, now: .now())
     // A migration's legs are part of the stream, whose times began with the first ones.
     guard timeline.lastToken == nil else {
       if worker.role == .decode { decoder = worker }
@@ -49,12 +79,14 @@ final class RequestSight {
   }
 
   func prefilled(isFirstToken: Bool) {
+    trace?.legEnded(.prefill, fault: nil, now: .now())
     guard timeline.lastToken == nil else { return }
     timeline.prefillEnded = .now()
     if isFirstToken { sawFirstToken() }
   }
 
-  func legFailed(on worker: Worker, afterFirstToken: Bool) {
+  func legFailed(_ fault: LegFault, on worker: Worker, afterFirstToken: Bool) {
+    trace?.legEnded(worker.role, fault: fault.label, now: .now())
     switch worker.role {
     case .decode where afterFirstToken: timeline.migrations += 1
     case .prefill where afterFirstToken: break
@@ -96,9 +128,19 @@ final class RequestSight {
   func ended(_ outcome: Outcome) {
     self.outcome = outcome
     timeline.ended = .now()
+    export(outcome)
     guard generates else { return }
     context.requestMetrics.ended(
       timeline, prefiller: prefiller, decoder: decoder, isWhole: outcome == .ok)
+  }
+
+  private func export(_ outcome: Outcome) {
+    guard let trace else { return }
+    var now = timespec()
+    clock_gettime(CLOCK_REALTIME, &now)
+    let sinceEpoch = Int64(now.tv_sec) * 1_000_000_000 + Int64(now.tv_nsec)
+    let clock = sinceEpoch - Int64(NIODeadline.now().uptimeNanoseconds)
+    context.spans?.add(trace.spans(timeline, endpoint, outcome, clock: clock))
   }
 
   /// For the head of a plain answer; nil if the client did not ask.
