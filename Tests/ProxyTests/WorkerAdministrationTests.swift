@@ -156,6 +156,28 @@ private func asAdmin(_ configuration: inout ProxyConfiguration) { configuration.
     }
   }
 
+  @Test func `A prefill whose worker's time is over is run on another, also where both legs run at once`() async throws
+  {
+    for handoff in [HandoffKind.nixl, .sglang] {
+      try await Deployment.run(
+        prefillers: [.hangsBeforeHead, .answers], decoders: [.hangsOnce],
+        configure: {
+          asAdmin(&$0)
+          $0.handoff = handoff
+        }
+      ) { deployment in
+        if handoff == .nixl { deployment.decoders[0].play(.answers) }
+        async let answer = deployment.post(plain)
+        await deployment.prefillers[0].requests.wait(for: 1)
+        let workers = try await deployment.administer("GET").body
+        let address = try #require(workers.firstMatch(of: /"name":"prefiller1","address":"([^"]*)"/)).output.1
+        _ = try await deployment.administer("DELETE", "/\(address)?grace=0")
+        #expect(try await answer.body.contains(#""text":"d1""#), "\(handoff)")
+        #expect(deployment.prefillers[1].bodies.count == 1)
+      }
+    }
+  }
+
   @Test func `Without a worker left the proxy says so, and takes up the next one`() async throws {
     try await Deployment.run(configure: asAdmin) { deployment in
       let address = deployment.decoderAddresses[0]

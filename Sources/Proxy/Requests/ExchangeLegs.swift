@@ -94,6 +94,7 @@ extension RequestExchange {
   func waitForClient() { deadline = (requestDeadline, .request) }
 
   func checkDeadline(now: NIODeadline) {
+    if let companion, companion.worker.hasToEnd(now: now) { companionEnded(.removed) }
     guard let leg else { return }
     if now >= deadline.at {
       failLeg(leg, .deadline(deadline.fault))
