@@ -185,6 +185,7 @@ private func asAdmin(_ configuration: inout ProxyConfiguration) { configuration.
       try await deployment.waitForWorkers { !$0.contains("decoder1") }
       #expect(try await deployment.post(plain).head.hasPrefix("HTTP/1.1 503"))
       #expect(try await deployment.get("/ready").body.contains("decoder"))
+      #expect(try await deployment.get("/metrics").body.contains(#"xpyd:proxy_workers{role="decode"} 0.0"#))
       _ = try await deployment.administer("POST", "", #"{"role":"decode","address":"\#(address)"}"#)
       while try await !deployment.post(plain).head.hasPrefix("HTTP/1.1 200") {}
     }

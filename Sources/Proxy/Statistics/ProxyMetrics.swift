@@ -51,6 +51,12 @@ final class ProxyMetrics: Sendable {
     func readings(_ read: @escaping @Sendable (Worker) -> Double) -> @Sendable () -> PrometheusRegistry.Readings {
       { workers.fleet.workers.map { ([("role", $0.role.rawValue), ("worker", $0.name)], read($0)) } }
     }
+    for role in [WorkerRole.prefill, .decode] {
+      registry.gauge(
+        "xpyd:proxy_workers", help: "Workers that there are, whether they are up or not.",
+        labels: [("role", role.rawValue)]
+      ) { Double((role == .prefill ? workers.fleet.prefillers : workers.fleet.decoders).workers.count) }
+    }
     registry.gauges(
       "xpyd:proxy_worker_up", help: "Whether requests are sent to it.",
       read: readings { $0.health.fault == nil && !$0.isLeaving ? 1 : 0 })
