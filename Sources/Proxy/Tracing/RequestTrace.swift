@@ -48,29 +48,17 @@ struct RequestTrace {
   /// - Parameter clock: Nanoseconds since 1970 at the origin of the timeline's instants.
   func spans(_ timeline: RequestTimeline, _ endpoint: Endpoint, _ outcome: Outcome, clock: Int64) -> [Span] {
     let end = timeline.ended ?? .now()
-    func span(
-      _ name: String, _ kind: Span.Kind, _ id: TraceContext.SpanID, below parent: TraceContext.SpanID?,
-      _ from: NIODeadline, _ to: NIODeadline
-    ) -> Span {
-      Span(
-        trace: context.trace, id: id, parent: parent, name: name, kind: kind,
-        start: UInt64(clamping: Int64(from.uptimeNanoseconds) + clock),
-        end: UInt64(clamping: Int64(max(from, to).uptimeNanoseconds) + clock))
-    }
-    func newID() -> TraceContext.SpanID {
-      var dice = SystemRandomNumberGenerator()
-      return TraceContext.SpanID(using: &dice)
-    }
-    var whole = span(name(endpoint), .server, root, below: context.parent, timeline.received, end)
+    var whole = span(name(endpoint), .server, timeline.received, end, clock)
+    (whole.id, whole.parent) = (root, context.parent)
     whole.attributes = attributes(timeline, endpoint)
     whole.errorType = outcome == .failed || outcome == .broken ? outcome.rawValue : nil
     var spans = [whole]
     if let admitted = timeline.admitted {
-      spans.append(span("queue", .internal, newID(), below: root, timeline.received, admitted))
+      spans.append(span("queue", .internal, timeline.received, admitted, clock))
     }
     for leg in legs {
-      var part = span(
-        leg.role.rawValue, .client, leg.id, below: root, leg.start, leg.end ?? end)
+      var part = span(leg.role.rawValue, .client, leg.start, leg.end ?? end, clock)
+      part.id = leg.id
       part.attributes = [
         ("server.address", .string(leg.worker.address.host)), ("server.port", BodyValue(leg.worker.address.port)),
         ("xpyd.worker", .string(leg.worker.name)),
@@ -81,9 +69,20 @@ struct RequestTrace {
     if timeline.transferTime != nil, let from = timeline.decodeStarted, let to = timeline.firstToken,
       let decode = legs.last(where: { $0.role == .decode && $0.start <= to })
     {
-      spans.append(span("transfer", .internal, newID(), below: decode.id, from, to))
+      var transfer = span("transfer", .internal, from, to, clock)
+      transfer.parent = decode.id
+      spans.append(transfer)
     }
     return spans
+  }
+
+  /// With an id of its own, below the request's.
+  private func span(_ name: String, _ kind: Span.Kind, _ from: NIODeadline, _ to: NIODeadline, _ clock: Int64) -> Span {
+    var dice = SystemRandomNumberGenerator()
+    return Span(
+      trace: context.trace, id: TraceContext.SpanID(using: &dice), parent: root, name: name, kind: kind,
+      start: UInt64(clamping: Int64(from.uptimeNanoseconds) + clock),
+      end: UInt64(clamping: Int64(max(from, to).uptimeNanoseconds) + clock))
   }
 
   /// As the GenAI conventions name a span: operation and model.

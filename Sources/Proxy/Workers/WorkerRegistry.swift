@@ -38,40 +38,18 @@ final class WorkerRegistry: Sendable {
   ///
   /// - Parameter deadline: By when those that are removed must have ended what runs on them.
   /// - Returns: Who came and who goes, those that were to go and stay among the first.
-  @discardableResult
   func apply(
     _ changes: WorkerChanges, source: WorkerSource, deadline: NIODeadline
   ) -> (came: [Worker], left: [Worker]) {
     current.withLock { fleet in
-      var workers = [
-        WorkerRole.prefill: fleet.prefillers.workers, .decode: fleet.decoders.workers,
-      ]
-      var leaving = fleet.leaving
-      var (came, left): ([Worker], [Worker]) = ([], [])
-      for endpoint in changes.removed {
-        leaving.first { $0.endpoint == endpoint }?.leave(by: deadline)
-        guard let place = workers[endpoint.role]?.firstIndex(where: { $0.endpoint == endpoint }),
-          let worker = workers[endpoint.role]?.remove(at: place)
-        else { continue }
-        worker.leave(by: deadline)
-        leaving.append(worker)
-        left.append(worker)
-      }
-      for endpoint in changes.added where workers[endpoint.role]?.contains(where: { $0.endpoint == endpoint }) == false
-      {
-        let worker: Worker
-        if let place = leaving.firstIndex(where: { $0.endpoint == endpoint }) {
-          worker = leaving.remove(at: place)
-          worker.stay(source)
-        } else {
-          worker = newWorker(endpoint, source, beside: (workers[endpoint.role] ?? []) + leaving)
-        }
-        workers[endpoint.role]?.append(worker)
-        came.append(worker)
+      var draft = FleetDraft(fleet)
+      for endpoint in changes.removed { draft.remove(endpoint, by: deadline) }
+      for endpoint in changes.added {
+        draft.add(endpoint, source) { newWorker(endpoint, source, beside: $0) }
       }
       fleet = configuration.makeFleet(
-        workers[.prefill] ?? [], workers[.decode] ?? [], leaving: leaving, memory: memory)
-      return (came, left)
+        draft.workers[.prefill] ?? [], draft.workers[.decode] ?? [], leaving: draft.leaving, memory: memory)
+      return (draft.came, draft.left)
     }
   }
 
@@ -108,6 +86,45 @@ final class WorkerRegistry: Sendable {
     return Worker(
       endpoint, index: index, source: source, series: metrics.series(of: endpoint.role, index),
       health: .joining(ejectAfter: configuration.healthCheck.ejectAfter))
+  }
+}
+
+/// A fleet while it changes.
+private struct FleetDraft {
+  var workers: [WorkerRole: [Worker]]
+  var leaving: [Worker]
+  var came: [Worker] = []
+  var left: [Worker] = []
+
+  init(_ fleet: Fleet) {
+    workers = [.prefill: fleet.prefillers.workers, .decode: fleet.decoders.workers]
+    leaving = fleet.leaving
+  }
+
+  /// One that leaves already gets a new deadline.
+  mutating func remove(_ endpoint: WorkerEndpoint, by deadline: NIODeadline) {
+    leaving.first { $0.endpoint == endpoint }?.leave(by: deadline)
+    guard let place = workers[endpoint.role]?.firstIndex(where: { $0.endpoint == endpoint }),
+      let worker = workers[endpoint.role]?.remove(at: place)
+    else { return }
+    worker.leave(by: deadline)
+    leaving.append(worker)
+    left.append(worker)
+  }
+
+  /// One that is there stays, and one that leaves comes back.
+  mutating func add(_ endpoint: WorkerEndpoint, _ source: WorkerSource, new: (_ others: [Worker]) -> Worker) {
+    let others = workers[endpoint.role] ?? []
+    guard !others.contains(where: { $0.endpoint == endpoint }) else { return }
+    let worker: Worker
+    if let place = leaving.firstIndex(where: { $0.endpoint == endpoint }) {
+      worker = leaving.remove(at: place)
+      worker.stay(source)
+    } else {
+      worker = new(others + leaving)
+    }
+    workers[endpoint.role] = others + [worker]
+    came.append(worker)
   }
 }
 
