@@ -42,6 +42,31 @@ import Worker
     }
   }
 
+  /// As LMCache's example: the router knows nothing of KV, and sends the same body first to a prefiller, then to the
+  /// decoder.
+  @Test func `Pushed output equals single-worker output`() async throws {
+    let cases = try await references([1, 16, 17, 257])
+    try await comparePushed(cases, transports: .shm)
+    try await comparePushed(cases, transports: .tcp)
+  }
+
+  private func comparePushed(_ cases: [Case], transports: TransferConfiguration.Transports) async throws {
+    try await Deployment.pushing(transports: transports) { prefiller, decoder in
+      try await inParallel(cases, atOnce: 4) { each in
+        _ = try await complete(port: prefiller.port, prompt: each.prompt, .greedy, maxTokens: 1)
+        let answer = try await complete(port: decoder.port, prompt: each.prompt, .greedy)
+        #expect(answer == each.greedy, "\(each.prompt.count) tokens over \(transports)")
+      }
+      // Without a push it is computed, and the same.
+      #expect(
+        try await complete(port: decoder.port, prompt: cases[2].prompt.reversed(), .greedy).usage.prompt_tokens == 17)
+      let statistics = decoder.statistics
+      #expect(statistics.promptTokens.pulled == cases.reduce(0) { $0 + $1.prompt.count - 1 })
+      #expect(statistics.promptTokens.computed == cases.count + 17)
+      for worker in [prefiller, decoder] { try await expectAllFree(worker) }
+    }
+  }
+
   /// Eight at once, first greedy, then at a fixed seed; then everything must be free again.
   private func compare(
     _ cases: [Case], prefillers: Int, transports: TransferConfiguration.Transports, kv: KVLayout.ElementType = .f16

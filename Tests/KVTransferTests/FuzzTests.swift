@@ -42,6 +42,39 @@ import Testing
     #expect(decoder.bytes(of: blockIDs([1, 2])) == prefiller.bytes(of: blockIDs([1, 2])))
   }
 
+  @Test func `A receiver survives mutated streams, and its room is free at the end`() async throws {
+    let prefiller = try TestWorker(.tcp, engineID: "prefiller")
+    defer { prefiller.transport.close() }
+    var configuration = TransferConfiguration()
+    configuration.transports = .tcp
+    let pool = try KVMemory(layout: testLayout, blockCount: 4)
+    let identity = KVIdentity(engineID: "decoder", model: "model-a", tokenizer: "tokenizer-a", layout: testLayout)
+    let receiver = try PushReceiver(
+      pool: pool, identity: identity, limits: .init(blocks: 4), configuration: configuration, logger: silentLogger)
+    defer { receiver.close() }
+    let hello = HelloBody(versions: 1...1, nonce: Array(0..<32), engineID: "p", host: "")
+    let reserve = ReserveBody(key: PromptKey([1], salt: nil), tokens: 16, waitMilliseconds: 50)
+    let offer = OfferBody(id: Array(0..<16), engineID: "prefiller", host: "127.0.0.1", port: 1, tokens: 16)
+    let frames = [
+      Frame(.hello, body: hello.encoded), Frame(.prove), Frame(.reserve, request: 1, body: reserve.encoded),
+      Frame(.offer, request: 1, body: offer.encoded),
+    ]
+    var mutator = Mutator(seed: 3)
+    for _ in 0..<Self.streams / 4 {
+      let socket = try Socket.dial(host: "127.0.0.1", port: receiver.port, within: .seconds(5), attach: { _ in })
+      try? socket.send(mutator.stream(of: frames), testPatience, for: "test")
+      shutdown(socket.descriptor, Int32(SHUT_WR))
+      while (try? socket.receive(1, testPatience, for: "the end")) != nil {}
+    }
+    let pusher = Pusher(
+      host: "127.0.0.1", port: receiver.port, identity: prefiller.identity, configuration: configuration,
+      wait: .seconds(30))
+    defer { pusher.close() }
+    guard case .granted(let grant) = try await pusher.reserve(PromptKey([2], salt: nil), tokens: 16) else { return }
+    try await pusher.offer(try prefiller.publish([0, 1, 2, 3]), to: grant)
+    #expect(receiver.claim(PromptKey([2], salt: nil))?.tokens == 16)
+  }
+
   @Test func `A decoder survives mutated streams, and writes only where it was told`() async throws {
     let payload = (0..<512).map { UInt8(truncatingIfNeeded: $0) }
     let identity = KVIdentity(

@@ -135,6 +135,8 @@ private struct SenderSimulation {
   var (stored, read, vanished) = (0, 0, 0)
   var longestWait = Duration.zero
   var problem: String?
+  /// The last step gave somebody blocks to write or to read.
+  var writes = false
   /// Prompts' names run in a small circle, so that some come again.
   var prompts = [Int](repeating: 0, count: 64)
 
@@ -144,11 +146,12 @@ private struct SenderSimulation {
     now += .milliseconds(Int.random(in: 0..<400, using: &dice))
     ledger.advance(now: now)
     move(Int.random(in: 0..<64, using: &dice))
-    check()
+    if writes { check() }
   }
 
   /// One sender, or the decoder that reads for it, does what it may do next, or goes away.
   private mutating func move(_ index: Int) {
+    writes = false
     let leaves = Int.random(in: 0..<20, using: &dice) == 0
     let key = PromptKey([Int32(index % 48), Int32(prompts[index] % 5)], salt: nil)
     switch senders[index] {
@@ -172,6 +175,7 @@ private struct SenderSimulation {
       }
       if let blocks = ledger.fill(id, now: now) {
         senders[index] = .filling(id, blocks)
+        writes = true
       } else {
         senders[index] = .idle
       }
@@ -184,6 +188,7 @@ private struct SenderSimulation {
       stored += 1
       if Bool.random(using: &dice), let (reader, found) = ledger.claim(key, now: now) {
         senders[index] = .reading(reader, found.blocks)
+        writes = true
       } else {
         senders[index] = .idle
       }
