@@ -20,6 +20,7 @@ let package = Package(
   targets: [
     // C, where intrinsics or a C API need it.
     .target(name: "CLinux"),
+    .target(name: "CNixl"),
     .target(name: "CKernels", cSettings: [.unsafeFlags(["-O3"])]),
     .target(name: "CPeaks", cSettings: [.unsafeFlags(["-O3"])]),
 
@@ -36,12 +37,12 @@ let package = Package(
     .target(
       name: "KVTransfer",
       dependencies: [
-        "CLinux", "KVBlocks", .product(name: "Crypto", package: "swift-crypto"),
+        "CLinux", "CNixl", "KVBlocks", .product(name: "Crypto", package: "swift-crypto"),
         .product(name: "Logging", package: "swift-log"),
       ]),
     .target(
       name: "TransferBench",
-      dependencies: ["CLinux", "KVBlocks", "KVTransfer", .product(name: "Logging", package: "swift-log")]),
+      dependencies: ["CLinux", "CNixl", "KVBlocks", "KVTransfer", .product(name: "Logging", package: "swift-log")]),
     .target(
       name: "Engine",
       dependencies: [

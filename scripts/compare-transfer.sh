@@ -3,7 +3,8 @@
 #
 #   scripts/compare-transfer.sh [ROUNDS]
 #
-# Prints the table of `xpyd bench transfer` and, for each number of streams, a line of Benchmarks/stream_copy.c.
+# Prints the table of `xpyd bench transfer` and, for each number of streams, a line of Benchmarks/stream_copy.c. With NIXL
+# (`make test` installs it) its table too, over what UCX chooses and over TCP, and its adapter beside the bare C API.
 # XPYD names another binary than .build/release/xpyd.
 set -eu
 cd "$(dirname "$0")/.."
@@ -16,6 +17,12 @@ gcc -O2 -Wall -pthread Benchmarks/stream_copy.c -o "$TOOLS/stream_copy"
 
 echo "Shared memory, beside memcpy:"
 "$XPYD" bench transfer --transports shm --checksums never,always
+if ls .build/python/.nixl_cu*.mesonpy.libs >/dev/null 2>&1; then
+  echo "NIXL:"
+  "$XPYD" bench transfer --transports nixl --checksums never --nixl-library .build/python
+  echo "NIXL over TCP:"
+  UCX_TLS=tcp,self "$XPYD" bench transfer --transports nixl --checksums never --nixl-library .build/python
+fi
 for round in $(seq "$ROUNDS"); do
   echo "Streams, round $round of $ROUNDS:"
   for streams in 1 2 4; do

@@ -33,6 +33,10 @@ package enum KVTransferError: Error, Equatable {
   case bufferFull(peer: String, after: Duration)
   case pushFailed(peer: String, reason: String)
 
+  // NIXL.
+  case nixlUnavailable(reason: String)
+  case nixlFailed(String)
+
   // This side.
   case destinationTooSmall(needed: Int, given: Int)
   case handoffTooLarge(blocks: Int, limit: Int)
@@ -64,6 +68,8 @@ extension KVTransferError {
     case .bufferTooSmall: "buffer_too_small"
     case .bufferFull: "buffer_full"
     case .pushFailed: "push_failed"
+    case .nixlUnavailable: "nixl_unavailable"
+    case .nixlFailed: "nixl_failed"
     case .destinationTooSmall: "destination_too_small"
     case .handoffTooLarge: "handoff_too_large"
     case .insecureListener: "insecure_listener"
@@ -81,6 +87,10 @@ extension KVTransferError: CustomStringConvertible {
     case .versionMismatch, .modelMismatch, .tokenizerMismatch, .layoutMismatch, .unauthorized: disagreement
     case .peerUnreachable, .peerClosed, .timedOut, .corrupt, .protocolViolation: broken
     case .bufferTooSmall, .bufferFull, .pushFailed: notTaken
+    case .nixlUnavailable(let reason):
+      "NIXL cannot be used: \(reason). Install it with `pip install --no-deps nixl-cu12`, name it with --nixl-library, or choose another --kv-transport."
+    case .nixlFailed(let what):
+      "NIXL failed: \(what). Run the same release of it on both workers, or choose another --kv-transport."
     case .destinationTooSmall, .handoffTooLarge, .insecureListener, .cannotListen, .cancelled, .closed:
       local
     }

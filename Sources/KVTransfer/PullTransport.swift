@@ -2,7 +2,7 @@ import KVBlocks
 import Logging
 
 /// The pull transport: the prefiller publishes and serves, the decoder claims and copies; over shared memory on one
-/// host, over TCP between hosts.
+/// host, over NIXL or TCP between hosts.
 ///
 /// `start` → `publish` and `pull` → `close`, which must be called: threads hold on to the parts. State lives in the
 /// ledger's monitor, the server's and the puller's; a serving connection and a pull each have a thread.
@@ -14,10 +14,11 @@ package final class PullTransport: KVTransport {
   private let handoffs: PublishedHandoffs
   private let server: TransferServer
   private let puller: Puller
+  private let nixl: NixlAgent?
 
   /// Listens, and serves from now on.
   /// - Parameter now: The clock of the leases.
-  /// - Throws: `cannotListen`, or `insecureListener` for an address beyond loopback without a secret.
+  /// - Throws: `cannotListen`, `insecureListener` for an address beyond loopback without a secret, or `nixlUnavailable`.
   package init(
     memory: KVMemory, identity: KVIdentity, configuration: TransferConfiguration = TransferConfiguration(),
     logger: Logger, now: @escaping @Sendable () -> ContinuousClock.Instant = { .now }
@@ -26,21 +27,19 @@ package final class PullTransport: KVTransport {
     self.memory = memory
     self.identity = identity
     handoffs = PublishedHandoffs(logger: logger, now: now)
-    let incarnation = KVHandoff.ID.random().rawValue
-    let pool = configuration.transports == .tcp ? nil : SharedPool(memory)
-    let listeners = try TransferListeners(
-      configuration, unixName: pool == nil ? nil : SharedPool.unixName(incarnation))
-    let context = ServedConnection.Context(
-      memory: memory, identity: identity, incarnation: incarnation, configuration: configuration, handoffs: handoffs,
-      sharedPool: listeners.hasUnix ? pool : nil, logger: logger)
-    server = try TransferServer(listeners, connectionLimit: configuration.connectionLimit, logger) {
-      ServedConnection(channel: $0, isUnix: $1, context: context).run()
+    nixl = try NixlAgent.make(configuration, over: memory, logger)
+    do throws(KVTransferError) {
+      server = try Self.serve(memory, identity, configuration, handoffs, nixl, logger)
+    } catch {
+      nixl?.close()
+      throw error
     }
     port = server.port
     advertisedHost = server.host
-    puller = Puller(memory: memory, identity: identity, configuration: configuration, logger: logger)
+    puller = Puller(memory: memory, identity: identity, configuration: configuration, nixl, logger: logger)
     guard handoffs.start() else {
       server.close()
+      nixl?.close()
       throw .cannotListen(host: configuration.listenHost, port: port, reason: "the process is out of threads")
     }
     logger.info(
@@ -48,11 +47,28 @@ package final class PullTransport: KVTransport {
       metadata: ["host": "\(advertisedHost)", "port": "\(port)", "transports": "\(configuration.transports)"])
   }
 
+  private static func serve(
+    _ memory: KVMemory, _ identity: KVIdentity, _ configuration: TransferConfiguration, _ handoffs: PublishedHandoffs,
+    _ nixl: NixlAgent?, _ logger: Logger
+  ) throws(KVTransferError) -> TransferServer {
+    let incarnation = KVHandoff.ID.random().rawValue
+    let pool = configuration.transports.mayShareMemory ? SharedPool(memory) : nil
+    let listeners = try TransferListeners(
+      configuration, unixName: pool == nil ? nil : SharedPool.unixName(incarnation))
+    let context = ServedConnection.Context(
+      memory: memory, identity: identity, incarnation: incarnation, configuration: configuration, handoffs: handoffs,
+      sharedPool: listeners.hasUnix ? pool : nil, nixl: nixl, logger: logger)
+    return try TransferServer(listeners, connectionLimit: configuration.connectionLimit, logger) {
+      ServedConnection(channel: $0, isUnix: $1, context: context).run()
+    }
+  }
+
   /// Ends pulls (they throw `closed`) and connections, and releases every handoff. Blocks until all threads are gone.
   package func close() {
     puller.close()
     server.close()
     handoffs.close()
+    nixl?.close()
   }
 
   package var statistics: TransferStatistics {

@@ -1,17 +1,21 @@
 /// How a worker takes part in KV transfers.
 package struct TransferConfiguration: Sendable {
   package enum Transports: String, Sendable, CaseIterable {
-    /// Shared memory where both workers run on one host, else TCP.
+    /// Shared memory where both workers run on one host; NIXL where both have it and an RDMA device; else TCP.
     case auto
     /// Shared memory or failure.
     case shm
     case tcp
+    /// NIXL or failure.
+    case nixl
+
+    var mayShareMemory: Bool { self == .auto || self == .shm }
   }
 
   /// Which pulls compare a CRC32C of every block at both ends.
   package enum Checksums: String, Sendable, CaseIterable {
     case never
-    /// Those over TCP; shared memory has no wire.
+    /// Those over TCP and NIXL; shared memory has no wire.
     case wire
     case always
   }
@@ -34,6 +38,8 @@ package struct TransferConfiguration: Sendable {
   /// Proved by both sides before any KV moves, and never sent. Required to listen beyond loopback.
   package var secret: String?
   package var transports = Transports.auto
+  /// NIXL's library, or the folder of Python packages that it is in; nil: wherever Python would look.
+  package var nixlLibrary: String?
   /// As decoder.
   package var checksums = Checksums.wire
   /// Pulls that move at the same time; others wait in the order of their arrival.

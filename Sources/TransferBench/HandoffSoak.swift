@@ -8,6 +8,7 @@ import Synchronization
 package struct HandoffSoak: Sendable {
   package var test: TransferCase
   package var handoffs: Int
+  package var nixlLibrary: String?
   package var logger: Logger
 
   package init(_ test: TransferCase, handoffs: Int, logger: Logger) {
@@ -30,6 +31,7 @@ package struct HandoffSoak: Sendable {
       configuration.transports = test.transport
       configuration.checksums = test.checksums
       configuration.pullThreads = test.streams
+      configuration.nixlLibrary = nixlLibrary
       return configuration
     }()
     let blocks = test.streams * test.blocksPerStream

@@ -15,6 +15,7 @@ package struct TransferMeasurement: Sendable {
   package var repetitions = 5
   package var duration = Duration.milliseconds(500)
   package var secret: String?
+  package var nixlLibrary: String?
   package var logger: Logger
 
   package init(cases: [TransferCase], logger: Logger) {
@@ -45,6 +46,7 @@ package struct TransferMeasurement: Sendable {
     configuration.checksums = test.checksums
     configuration.pullThreads = test.streams
     configuration.secret = secret
+    configuration.nixlLibrary = nixlLibrary
     return configuration
   }
 
@@ -52,6 +54,7 @@ package struct TransferMeasurement: Sendable {
     _ test: TransferCase, from source: some HandoffSource, comparedWith other: KVMemory
   ) async throws -> TransferRow {
     let memory = try KVMemory(layout: test.layout, blockCount: test.streams * test.blocksPerStream)
+    let start = ContinuousClock.now
     let transport = try PullTransport(
       memory: memory, identity: TransferPublisher.identity(test.layout), configuration: configuration(test),
       logger: logger)
@@ -59,6 +62,7 @@ package struct TransferMeasurement: Sendable {
     let copy = PlainCopy(source: other, target: memory)
     // The first round connects, maps and touches.
     _ = try await round(test, from: source, over: transport)
+    let first = start.duration(to: .now) / .seconds(1)
     try check(memory, test)
     _ = await copy.run(test)
     var (rounds, handoffs, copies): ([Double], [Double], [Double]) = ([], [], [])
@@ -69,7 +73,7 @@ package struct TransferMeasurement: Sendable {
       handoffs += each
       copies.append(await copy.run(test))
     }
-    return TransferRow(test: test, rounds: rounds, handoffs: handoffs, copies: copies)
+    return TransferRow(test: test, rounds: rounds, handoffs: handoffs, copies: copies, first: first)
   }
 
   /// - Returns: Seconds of all, and of each.

@@ -7,12 +7,13 @@ package struct TransferOutput: Sendable {
 
   private let format: Format
   private var rows: [String] = []
+  private var comparisons: [String] = []
 
   package init(_ format: Format) { self.format = format }
 
   private static let columns = [
     ("transport", 9), ("checksums", 9), ("streams", 7), ("bytes", 11), ("GB/s", 7), ("min–max", 13),
-    ("memcpy", 7), ("of memcpy", 9), ("p50 µs", 9), ("p99 µs", 9),
+    ("memcpy", 7), ("of memcpy", 9), ("p50 µs", 9), ("p99 µs", 9), ("first ms", 8),
   ]
 
   /// - Returns: What to print before the first row.
@@ -29,9 +30,24 @@ package struct TransferOutput: Sendable {
     return ""
   }
 
+  /// - Returns: What to print now.
+  package mutating func add(_ row: NixlRow) -> String {
+    if format == .text { return "\(row)" }
+    comparisons.append(
+      """
+      {"bytes": \(row.bytes), "c_api_microseconds": \(fixed(row.median.bare * 1e6, 1)), \
+      "adapter_microseconds": \(fixed(row.median.adapter * 1e6, 1)), "share_of_c_api": \(fixed(row.share, 3))}
+      """)
+    return ""
+  }
+
   /// - Returns: What to print after the last row.
   package func end() -> String {
-    format == .text ? "" : "{\"rows\": [\n  \(rows.joined(separator: ",\n  "))\n]}\n"
+    func list(_ name: String, _ rows: [String]) -> String {
+      "\"\(name)\": [\n  \(rows.joined(separator: ",\n  "))\n]"
+    }
+    let comparison = comparisons.isEmpty ? "" : ", \(list("nixl_reads", comparisons))"
+    return format == .text ? "" : "{\(list("rows", rows))\(comparison)}\n"
   }
 
   private static func line(_ cells: [String]) -> String {
@@ -44,7 +60,7 @@ package struct TransferOutput: Sendable {
     return [
       "\(test.transport)", "\(test.checksums)", "\(test.streams)", "\(test.bytes)", fixed(rate.median, 3),
       "\(fixed(rate.min, 3))–\(fixed(rate.max, 3))", fixed(row.copyRate.median, 2), "\(fixed(row.shareOfCopy, 2))×",
-      fixed(row.latency.median * 1e6, 1), fixed(row.latency.p99 * 1e6, 1),
+      fixed(row.latency.median * 1e6, 1), fixed(row.latency.p99 * 1e6, 1), fixed(row.first * 1e3, 1),
     ]
   }
 
@@ -58,7 +74,8 @@ package struct TransferOutput: Sendable {
       "bytes": \(test.bytes), "repetitions": \(row.rounds.count), \
       "gigabytes_per_second": \(spread(row.rate)), "memcpy_gigabytes_per_second": \(spread(row.copyRate)), \
       "share_of_memcpy": \(fixed(row.shareOfCopy, 3)), "latency_microseconds": \
-      {"p50": \(fixed(row.latency.median * 1e6, 1)), "p99": \(fixed(row.latency.p99 * 1e6, 1))}}
+      {"p50": \(fixed(row.latency.median * 1e6, 1)), "p99": \(fixed(row.latency.p99 * 1e6, 1))}, \
+      "first_milliseconds": \(fixed(row.first * 1e3, 1))}
       """
   }
 }

@@ -7,9 +7,12 @@ package struct TransferRow: Sendable {
   package let handoffs: [Double]
   /// Seconds in which as many threads as there are streams copied as many bytes with `memcpy`.
   package let copies: [Double]
+  /// Seconds in which the decoder's transport was made, connected, and pulled for the first time.
+  package let first: Double
 
-  package init(test: TransferCase, rounds: [Double], handoffs: [Double], copies: [Double]) {
+  package init(test: TransferCase, rounds: [Double], handoffs: [Double], copies: [Double], first: Double) {
     self.test = test
+    self.first = first
     self.rounds = rounds
     self.handoffs = handoffs
     self.copies = copies
@@ -30,11 +33,11 @@ package struct TransferRow: Sendable {
     let sorted = seconds.map { Double(test.bytes) / $0 / 1e9 }.sorted()
     return (quantile(sorted, 0.5), sorted.first ?? 0, sorted.last ?? 0)
   }
+}
 
-  /// The nearest rank.
-  private func quantile(_ sorted: [Double], _ share: Double) -> Double {
-    guard !sorted.isEmpty else { return 0 }
-    let rank = Int((share * Double(sorted.count)).rounded(.up))
-    return sorted[max(0, min(sorted.count, rank) - 1)]
-  }
+/// The nearest rank.
+func quantile(_ sorted: [Double], _ share: Double) -> Double {
+  guard !sorted.isEmpty else { return 0 }
+  let rank = Int((share * Double(sorted.count)).rounded(.up))
+  return sorted[max(0, min(sorted.count, rank) - 1)]
 }

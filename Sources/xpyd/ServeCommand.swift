@@ -209,10 +209,16 @@ struct TransferOptions: ParsableArguments {
   @Option(help: ArgumentHelp("How long published KV waits for its decoder.", valueName: "seconds"))
   var kvLease = 30
 
-  @Option(help: "auto (shared memory on one host, else tcp), shm or tcp.")
+  @Option(help: "auto (shared memory on one host, else nixl where there is RDMA, else tcp), shm, nixl or tcp.")
   var kvTransport = TransferConfiguration.Transports.auto
 
-  @Option(help: "Which transfers compare checksums at both ends: never, wire (those over tcp) or always.")
+  @Option(
+    help: ArgumentHelp(
+      "libnixl_capi.so, or the folder of Python packages with the nixl wheel (default: as Python finds it).",
+      valueName: "path"))
+  var nixlLibrary: String?
+
+  @Option(help: "Which transfers compare checksums at both ends: never, wire (those over tcp and nixl) or always.")
   var kvChecksums = TransferConfiguration.Checksums.wire
 
   @Option(help: "Address of the transfer server (default: $VLLM_NIXL_SIDE_CHANNEL_HOST, else 127.0.0.1).")
@@ -235,6 +241,7 @@ struct TransferOptions: ParsableArguments {
     let environment = ProcessInfo.processInfo.environment
     configuration.engine.lease = .seconds(kvLease)
     configuration.transfer.transports = kvTransport
+    configuration.transfer.nixlLibrary = nixlLibrary
     configuration.transfer.checksums = kvChecksums
     configuration.transfer.listenHost =
       sideChannelHost ?? environment["VLLM_NIXL_SIDE_CHANNEL_HOST"] ?? configuration.transfer.listenHost

@@ -23,6 +23,7 @@ import Worker
     let short = Array(cases.prefix(Self.shortLengths.count))
     try await compare(short, prefillers: 1, transports: .tcp)
     try await compare(short, prefillers: 2, transports: .shm)
+    if nixlIsInstalled { try await compare(Array(short.suffix(3)), prefillers: 1, transports: .nixl) }
   }
 
   @Test(arguments: [KVLayout.ElementType.f32, .q8_0])
@@ -113,6 +114,8 @@ import Worker
     #expect(worker.statistics.freeBlocks == worker.statistics.totalBlocks)
   }
 }
+
+private let nixlIsInstalled = (try? NixlLibrary.open(nil)) != nil
 
 /// Runs `body` over all elements, at most `atOnce` at a time.
 func inParallel<Element: Sendable>(

@@ -2,7 +2,7 @@ import KVBlocks
 import KVTransfer
 import Testing
 
-private let transports: [TransferConfiguration.Transports] = [.shm, .tcp]
+private let transports: [TransferConfiguration.Transports] = [.shm, .tcp] + (nixlIsInstalled ? [.nixl] : [])
 
 /// What every transport must do; the same tests over each.
 @Suite(.timeLimit(.minutes(5))) struct ConformanceTests {

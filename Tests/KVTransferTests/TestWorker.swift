@@ -43,6 +43,9 @@ struct TestWorker: Sendable {
   }
 }
 
+/// Without it the tests over NIXL are left out. `make test` installs it, and names its folder in PYTHONPATH.
+let nixlIsInstalled = (try? NixlLibrary.open(nil)) != nil
+
 let silentLogger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
 
 func blockIDs(_ indices: some Sequence<Int>) -> [KVBlockID] { indices.map { KVBlockID(Int32($0)) } }

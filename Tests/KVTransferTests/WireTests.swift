@@ -46,6 +46,8 @@ import Testing
     #expect(try HelloBody(decoding: hello.encoded) == hello)
     let claimed = ClaimedBody(tokens: 9, blocks: [3, 1, 4])
     #expect(try ClaimedBody(decoding: claimed.encoded) == claimed)
+    let located = LocatedBody(name: "agent", base: 1 << 40, metadata: [9, 8])
+    #expect(try LocatedBody(decoding: located.encoded) == located)
     let data = DataBody(first: 2, count: 2, checksums: [7, 8])
     #expect(try DataBody(decoding: data.encoded) == data)
     let reserve = ReserveBody(key: PromptKey([1, 2], salt: "s"), tokens: 1 << 40, waitMilliseconds: 7)

@@ -7,6 +7,7 @@ struct ModuleMapTests {
   private static let mayImport: [(module: String, imports: Set<String>)] = [
     ("CLinux", []),
     ("CKernels", []),
+    ("CNixl", []),
     ("CPeaks", []),
     ("ServingAPI", []),
     ("Grammars", ["ServingAPI"]),
@@ -19,8 +20,8 @@ struct ModuleMapTests {
     ("HTTPServer", []),
     ("Models", ["ModelFiles", "KVBlocks", "Kernels"]),
     ("EngineBench", ["CPeaks", "ModelFiles", "KVBlocks", "Kernels", "Models"]),
-    ("KVTransfer", ["CLinux", "KVBlocks"]),
-    ("TransferBench", ["CLinux", "KVBlocks", "KVTransfer"]),
+    ("KVTransfer", ["CLinux", "CNixl", "KVBlocks"]),
+    ("TransferBench", ["CLinux", "CNixl", "KVBlocks", "KVTransfer"]),
     ("Engine", ["Models", "KVBlocks", "KVTransfer"]),
     (
       "Worker",

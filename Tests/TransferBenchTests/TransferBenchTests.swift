@@ -20,7 +20,8 @@ private let silentLogger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler()
   @Test func `A row tells the median rate, the share of the plain copy and the latencies`() {
     let test = TransferCase(.tcp, streams: 1, bytes: 1 << 20, checksums: .wire)
     let row = TransferRow(
-      test: test, rounds: [0.004, 0.001, 0.002], handoffs: (1...100).map { Double($0) / 1000 }, copies: [0.001])
+      test: test, rounds: [0.004, 0.001, 0.002], handoffs: (1...100).map { Double($0) / 1000 }, copies: [0.001],
+      first: 0.01)
     #expect(abs(row.rate.median - 0.524288) < 1e-9 && abs(row.rate.max - 1.048576) < 1e-9)
     #expect(abs(row.shareOfCopy - 0.5) < 1e-9)
     #expect(row.latency.median == 0.05 && row.latency.p99 == 0.099)
@@ -28,16 +29,19 @@ private let silentLogger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler()
 
   @Test func `The table is a Markdown table, and the JSON is JSON`() throws {
     let test = TransferCase(.shm, streams: 2, bytes: 1 << 20, checksums: .always)
-    let row = TransferRow(test: test, rounds: [0.001], handoffs: [0.0005], copies: [0.002])
+    let row = TransferRow(test: test, rounds: [0.001], handoffs: [0.0005], copies: [0.002], first: 0.0125)
     var text = TransferOutput(.text)
     let lines = (text.start() + text.add(row) + text.end()).split(separator: "\n")
     #expect(lines.count == 3)
-    for line in lines { #expect(line.split(separator: "|").count == 10) }
-    for cell in [" 1.049 |", " 2.00× |", " 500.0 |"] { #expect(lines[2].contains(cell)) }
+    for line in lines { #expect(line.split(separator: "|").count == 11) }
+    for cell in [" 1.049 |", " 2.00× |", " 500.0 |", " 12.5 |"] { #expect(lines[2].contains(cell)) }
     var json = TransferOutput(.json)
-    let document = json.start() + json.add(row) + json.end()
+    let comparison = NixlRow(bytes: 4096, bare: [0.00001], adapter: [0.0000125])
+    #expect("\(comparison)" == "NIXL read of 4096 bytes: C API 10.0 µs, adapter 12.5 µs: 0.800×, 2.5 µs added\n")
+    let document = json.start() + json.add(row) + json.add(comparison) + json.end()
     let value = try JSONSerialization.jsonObject(with: Data(document.utf8)) as? [String: [[String: Any]]]
     #expect(value?["rows"]?[0]["share_of_memcpy"] as? Double == 2)
+    #expect(value?["nixl_reads"]?[0]["share_of_c_api"] as? Double == 0.8)
   }
 
   @Test(arguments: [TransferConfiguration.Transports.shm, .tcp], [TransferConfiguration.Checksums.never, .always])

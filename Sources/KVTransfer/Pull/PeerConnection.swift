@@ -5,18 +5,34 @@ import KVBlocks
 final class PeerConnection: @unchecked Sendable {
   // SAFETY: as `FrameChannel`: owned by the pull that took it from `PeerConnections`, whose lock hands it over.
   let channel: FrameChannel
-  /// On a Unix socket.
-  let memory: PeerMemory?
+  private let way: Way
   private let wantsChecksums: Bool
   private var lastRequest: UInt64 = 0
 
-  init(_ channel: FrameChannel, memory: PeerMemory?, checksums: TransferConfiguration.Checksums) {
-    self.channel = channel
-    self.memory = memory
-    wantsChecksums = checksums == .always || (checksums == .wire && memory == nil)
+  /// How the blocks come.
+  enum Way {
+    /// In DATA frames.
+    case wire
+    /// On a Unix socket: out of the prefiller's pool, which is mapped here.
+    case mapped(PeerMemory)
+    case nixl(NixlPeer)
   }
 
-  var transport: String { memory == nil ? "tcp" : "shm" }
+  init(_ channel: FrameChannel, _ way: Way, checksums: TransferConfiguration.Checksums) {
+    self.channel = channel
+    self.way = way
+    wantsChecksums = checksums == .always || (checksums == .wire && Self.transport(of: way) != "shm")
+  }
+
+  var transport: String { Self.transport(of: way) }
+
+  private static func transport(of way: Way) -> String {
+    switch way {
+    case .wire: "tcp"
+    case .mapped: "shm"
+    case .nixl: "nixl"
+    }
+  }
 
   /// Where a pull puts what it gets.
   struct Destination: Sendable {
@@ -39,7 +55,8 @@ final class PeerConnection: @unchecked Sendable {
     let peer = channel.socket.peer
     guard let id = handoff.id.bytes else { throw .unknownHandoff(handoff.id, peer: peer) }
     lastRequest += 1
-    let body = ClaimBody(id: id, wantsChecksums: wantsChecksums).encoded
+    let readsBlocks = if case .nixl = way { true } else { false }
+    let body = ClaimBody(id: id, wantsChecksums: wantsChecksums, readsBlocks: readsBlocks).encoded
     try channel.send(Frame(.claim, request: lastRequest, body: body), patience)
     let frame = try receive(patience, for: "CLAIMED")
     if frame.kind == .deny {
@@ -64,7 +81,34 @@ final class PeerConnection: @unchecked Sendable {
   func fetch(
     _ claim: Claim, into destination: Destination, _ cancellation: PullCancellation, _ patience: Patience
   ) throws(KVTransferError) {
-    guard let memory else { return try receiveBlocks(claim, into: destination, patience) }
+    switch way {
+    case .wire: try receiveBlocks(claim, into: destination, patience)
+    case .mapped(let memory): try copyBlocks(claim, of: memory, into: destination, cancellation, patience)
+    case .nixl(let peer): try readBlocks(claim, of: peer, into: destination, cancellation, patience)
+    }
+  }
+
+  private func readBlocks(
+    _ claim: Claim, of peer: NixlPeer, into destination: Destination, _ cancellation: PullCancellation,
+    _ patience: Patience
+  ) throws(KVTransferError) {
+    let socket = channel.socket
+    let exist = try peer.read(claim.blocks, into: destination.blocks, patience) {
+      cancellation.reason ?? (socket.hasEnded ? .peerClosed(peer: socket.peer, during: "a read over NIXL") : nil)
+    }
+    guard exist else { throw channel.violation("a block outside its pool") }
+    guard wantsChecksums else { return }
+    let checksums = zip(claim.blocks, destination.blocks).map { _, target in
+      let bytes = destination.memory.bytes(of: target)
+      return xs_crc32c(0, bytes.baseAddress, bytes.count)
+    }
+    try compare(checksums, claim, patience)
+  }
+
+  private func copyBlocks(
+    _ claim: Claim, of memory: PeerMemory, into destination: Destination, _ cancellation: PullCancellation,
+    _ patience: Patience
+  ) throws(KVTransferError) {
     let copy = BlockCopy(totalBytes: claim.blocks.count * destination.memory.layout.bytesPerBlock)
     var checksums: [UInt32] = []
     for (source, target) in zip(claim.blocks, destination.blocks) {

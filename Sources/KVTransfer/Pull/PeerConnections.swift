@@ -25,14 +25,18 @@ final class PeerConnections: Sendable {
     weak var memory: PeerMemory?
     /// Its Unix socket or memory could not be used, and the log says why.
     var isRemote = false
+    /// The same of its NIXL agent.
+    var isUnlocatable = false
   }
 
   private let identity: KVIdentity
   private let configuration: TransferConfiguration
+  private let nixl: NixlAgent?
   private let logger: Logger
   private let peers = Mutex<[Key: Peer]>([:])
 
-  init(_ identity: KVIdentity, _ configuration: TransferConfiguration, _ logger: Logger) {
+  init(_ identity: KVIdentity, _ configuration: TransferConfiguration, _ nixl: NixlAgent?, _ logger: Logger) {
+    self.nixl = nixl
     self.identity = identity
     self.configuration = configuration
     self.logger = logger
@@ -55,7 +59,7 @@ final class PeerConnections: Sendable {
 
   func closeIdle() { peers.withLock { $0.removeAll() } }
 
-  /// A new connection, over shared memory if both sides can and may.
+  /// A new connection, in the best way that both sides can and may: over shared memory, NIXL or TCP.
   func connect(
     for handoff: KVHandoff, _ cancellation: PullCancellation
   ) throws(KVTransferError) -> PeerConnection {
@@ -70,7 +74,7 @@ final class PeerConnections: Sendable {
       host: handoff.host, port: handoff.port, within: configuration.timeouts.connect,
       attach: { socket throws(KVTransferError) in try cancellation.attach(socket) })
     let channel = FrameChannel(socket)
-    let wantsMemory = configuration.transports != .tcp && !peers.withLock { $0[key]?.isRemote ?? false }
+    let wantsMemory = configuration.transports.mayShareMemory && !peers.withLock { $0[key]?.isRemote ?? false }
     let greeting = try greet(channel, key, host: wantsMemory ? Handshake.host ?? "" : "", receivesPool: false)
     let name = greeting.ready.unixName
     if wantsMemory, !name.isEmpty,
@@ -82,7 +86,36 @@ final class PeerConnections: Sendable {
       throw .peerUnreachable(peer: socket.peer, reason: "it offers no shared memory, and only that is allowed here")
     }
     try cancellation.attach(socket)
-    return PeerConnection(channel, memory: nil, checksums: configuration.checksums)
+    let peer = try locate(channel, key, poolBlocks: greeting.ready.poolBlocks)
+    return PeerConnection(channel, peer.map { .nixl($0) } ?? .wire, checksums: configuration.checksums)
+  }
+
+  /// - Parameter poolBlocks: 0: the peer does not offer it.
+  /// - Returns: nil if NIXL cannot be the way, which the log tells once per peer; TCP is then.
+  private func locate(
+    _ channel: FrameChannel, _ key: Key, poolBlocks: UInt64
+  ) throws(KVTransferError) -> NixlPeer? {
+    let isRequired = configuration.transports == .nixl
+    guard let nixl, poolBlocks > 0, isRequired || !peers.withLock({ $0[key]?.isUnlocatable ?? false }) else {
+      guard !isRequired else {
+        throw .peerUnreachable(peer: channel.socket.peer, reason: "it offers no NIXL, and only that is allowed here")
+      }
+      return nil
+    }
+    let timeout = configuration.timeouts.handshake
+    let patience = Patience(stall: timeout, whole: timeout)
+    try channel.send(Frame(.locate), patience)
+    let frame = try channel.receive(patience, for: "LOCATED")
+    guard frame.kind == .located else { throw channel.violation("\(frame.kind) in place of LOCATED") }
+    let located = try channel.decode { () throws(WireError) in try LocatedBody(decoding: frame.body) }
+    do throws(KVTransferError) {
+      return try nixl.meet(located, blockCount: poolBlocks, until: patience.end)
+    } catch {
+      if isRequired { throw error }
+      peers.withLock { $0[key, default: Peer()].isUnlocatable = true }
+      logger.notice("no NIXL with KV peer, using TCP", metadata: ["reason": "\(error)"])
+      return nil
+    }
   }
 
   private func greet(
@@ -110,7 +143,7 @@ final class PeerConnections: Sendable {
       switch mapPool(greeting, from: name, key) {
       case .success(let memory):
         peers.withLock { $0[key, default: Peer()].unixName = name }
-        return PeerConnection(channel, memory: memory, checksums: configuration.checksums)
+        return PeerConnection(channel, .mapped(memory), checksums: configuration.checksums)
       case .failure(let refusal): reason = refusal.text
       }
     } catch {
@@ -149,7 +182,7 @@ final class PeerConnections: Sendable {
     peers.withLock { peers in
       for (key, var peer) in peers {
         peer.idle.removeAll { !$0.channel.socket.isQuiet }
-        let isGone = peer.idle.isEmpty && peer.memory == nil && !peer.isRemote
+        let isGone = peer.idle.isEmpty && peer.memory == nil && !peer.isRemote && !peer.isUnlocatable
         peers[key] = isGone ? nil : peer
       }
     }

@@ -19,10 +19,12 @@ final class Puller: Sendable {
   private let threads: PullThreads
   private let state = Mutex(State())
 
-  init(memory: KVMemory, identity: KVIdentity, configuration: TransferConfiguration, logger: Logger) {
+  init(
+    memory: KVMemory, identity: KVIdentity, configuration: TransferConfiguration, _ nixl: NixlAgent?, logger: Logger
+  ) {
     self.memory = memory
     self.configuration = configuration
-    connections = PeerConnections(identity, configuration, logger)
+    connections = PeerConnections(identity, configuration, nixl, logger)
     abandoner = Abandoner(connections, configuration.timeouts)
     threads = PullThreads(limit: configuration.pullThreads, name: "kv-pull")
   }

@@ -12,6 +12,7 @@ package final class PushReceiver: KVTransport {
   private let identity: KVIdentity
   private let buffer: ReceiveBuffer
   private let puller: Puller
+  private let nixl: NixlAgent?
   private let server: TransferServer
   private let copies: PullThreads
 
@@ -29,7 +30,8 @@ package final class PushReceiver: KVTransport {
     self.pool = pool
     self.identity = identity
     buffer = ReceiveBuffer(try KVMemory(layout: pool.layout, blockCount: limits.blocks), limits)
-    puller = Puller(memory: buffer.memory, identity: identity, configuration: configuration, logger: logger)
+    nixl = try NixlAgent.make(configuration, over: buffer.memory, logger)
+    puller = Puller(memory: buffer.memory, identity: identity, configuration: configuration, nixl, logger: logger)
     copies = PullThreads(limit: configuration.pullThreads, name: "kv-copy")
     let context = PushConnection.Context(
       buffer: buffer, puller: puller, identity: identity, incarnation: KVHandoff.ID.random().rawValue,
@@ -52,6 +54,7 @@ package final class PushReceiver: KVTransport {
     puller.close()
     server.close()
     copies.close()
+    nixl?.close()
   }
 
   package var statistics: ReceiveStatistics { buffer.statistics }

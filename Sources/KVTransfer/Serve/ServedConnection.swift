@@ -13,6 +13,8 @@ struct ServedConnection {
     var handoffs: PublishedHandoffs
     /// The pool for peers on this host, read-only; nil: no shared memory here.
     var sharedPool: SharedPool?
+    /// The pool for peers with NIXL; nil: none here.
+    var nixl: NixlAgent?
     var logger: Logger
   }
 
@@ -54,7 +56,9 @@ struct ServedConnection {
       try channel.send(Frame(.ready, body: ready.encoded), descriptor: pool.descriptor, patience)
     } else {
       let isNeighbour = context.sharedPool != nil && !hello.host.isEmpty && hello.host == Handshake.host
-      let ready = ReadyBody(unixName: isNeighbour ? SharedPool.unixName(context.incarnation) : "")
+      let ready = ReadyBody(
+        unixName: isNeighbour ? SharedPool.unixName(context.incarnation) : "",
+        poolBlocks: context.nixl == nil ? 0 : UInt64(context.memory.blockCount))
       try channel.send(Frame(.ready, body: ready.encoded), patience)
     }
     return true
@@ -66,6 +70,7 @@ struct ServedConnection {
       // If its pull is still seen as under way, the blocks are free when that has ended.
       return context.handoffs.withdraw(KVHandoff.ID(bytes: body.id))
     }
+    if frame.kind == .locate { return try locate() }
     guard frame.kind == .claim else { throw channel.violation("\(frame.kind) in place of CLAIM") }
     let body = try channel.decode { () throws(WireError) in try ClaimBody(decoding: frame.body) }
     let id = KVHandoff.ID(bytes: body.id)
@@ -75,7 +80,8 @@ struct ServedConnection {
     case .granted(let entry):
       // The claim ends before the connection does, so that a decoder that sees the end may try again.
       do throws(KVTransferError) {
-        try send(entry, for: frame.request, checksums: body.wantsChecksums, patience)
+        try send(entry, for: frame.request, body, patience)
+        if body.readsBlocks { serveReads(of: entry, patience) }
         try awaitDone(entry, frame.request, patience)
       } catch {
         context.handoffs.lose(id, claim)
@@ -91,6 +97,19 @@ struct ServedConnection {
     }
   }
 
+  private func locate() throws(KVTransferError) {
+    guard let nixl = context.nixl, !isUnix else { throw channel.violation("LOCATE, which was not offered") }
+    let timeout = context.configuration.timeouts.handshake
+    let patience = Patience(stall: timeout, whole: timeout)
+    var located = LocatedBody(name: "", base: 0, metadata: [])
+    do throws(KVTransferError) {
+      located = try nixl.advert(until: patience.end)
+    } catch {
+      context.logger.warning("NIXL cannot be offered", metadata: ["error": "\(error)"])
+    }
+    try channel.send(Frame(.located, body: located.encoded), patience)
+  }
+
   private func deny(_ reason: DenyBody, _ request: UInt64, _ patience: Patience) throws(KVTransferError) {
     try channel.send(Frame(.deny, request: request, body: reason.encoded), patience)
   }
@@ -104,16 +123,26 @@ struct ServedConnection {
     }
   }
 
+  /// Until the decoder has answered, for good or ill. What it has read so far nobody tells, so it has all the time there is.
+  private func serveReads(of entry: HandoffLedger.Entry, _ patience: Patience) {
+    var pause = SpinThenSleep(moving: entry.blocks.count * context.memory.layout.bytesPerBlock)
+    while channel.socket.isQuiet, ContinuousClock.now < patience.end {
+      context.nixl?.serveReads(until: patience.end)
+      pause.wait()
+    }
+  }
+
   private func send(
-    _ entry: HandoffLedger.Entry, for request: UInt64, checksums: Bool, _ patience: Patience
+    _ entry: HandoffLedger.Entry, for request: UInt64, _ claim: ClaimBody, _ patience: Patience
   ) throws(KVTransferError) {
     let generation = entry.lease.generation
     let claimed = ClaimedBody(
       tokens: UInt64(entry.tokens), blocks: entry.blocks.map { UInt32($0.index) })
     try channel.send(
       Frame(.claimed, request: request, generation: generation, body: claimed.encoded), patience)
-    // On a Unix socket the decoder copies them itself, and DATA brings the checksums alone.
-    if isUnix && !checksums { return }
+    // On a Unix socket and over NIXL the decoder copies them itself, and DATA brings the checksums alone.
+    let sendsBlocks = !isUnix && !claim.readsBlocks
+    guard sendsBlocks || claim.wantsChecksums else { return }
     let step = context.memory.layout.blocksPerDataFrame
     for first in stride(from: 0, to: entry.blocks.count, by: step) {
       let payload = entry.blocks[first..<min(first + step, entry.blocks.count)].map {
@@ -121,10 +150,10 @@ struct ServedConnection {
       }
       let data = DataBody(
         first: UInt32(first), count: UInt32(payload.count),
-        checksums: checksums ? payload.map { xs_crc32c(0, $0.baseAddress, $0.count) } : [])
+        checksums: claim.wantsChecksums ? payload.map { xs_crc32c(0, $0.baseAddress, $0.count) } : [])
       try channel.send(
         Frame(.data, request: request, generation: generation, body: data.encoded),
-        payload: isUnix ? [] : payload, patience)
+        payload: sendsBlocks ? payload : [], patience)
     }
   }
 }

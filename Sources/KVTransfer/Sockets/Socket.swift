@@ -126,6 +126,13 @@ package final class Socket: Sendable {
     return recv(descriptor, &byte, 1, Int32(MSG_PEEK | MSG_DONTWAIT)) < 0 && errno == EAGAIN
   }
 
+  /// True once either side has ended the connection, whatever is still to be read.
+  package var hasEnded: Bool {
+    let peerHasEnded: Int32 = 0x2000  // POLLRDHUP, which Glibc's module hides.
+    var poller = pollfd(fd: descriptor, events: Int16(peerHasEnded), revents: 0)
+    return Glibc.poll(&poller, 1, 0) > 0
+  }
+
   private static let noSignal = Int32(MSG_NOSIGNAL)
 
   /// After a call that failed: returns when it is worth another try.

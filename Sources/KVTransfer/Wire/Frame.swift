@@ -22,6 +22,9 @@ package struct Frame: Sendable, Equatable {
     case released = 21
     // In place of a claim.
     case abandon = 22
+    // In place of a claim, and only where READY offers it.
+    case locate = 23
+    case located = 24
     // One push; on the receiver's own port.
     case reserve = 32
     case granted = 33

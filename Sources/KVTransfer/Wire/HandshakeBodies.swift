@@ -35,7 +35,8 @@ package struct WelcomeBody: Equatable {
 package struct ReadyBody: Equatable {
   /// On TCP: the abstract Unix socket where the same server listens; empty: none for this peer.
   package var unixName = ""
-  /// On a Unix socket: blocks in the pool whose descriptor comes with this frame.
+  /// On a Unix socket: blocks in the pool whose descriptor comes with this frame. On TCP: blocks in the pool that NIXL can
+  /// read, and LOCATE asks where; 0: it cannot.
   package var poolBlocks: UInt64 = 0
 
   package init(unixName: String = "", poolBlocks: UInt64 = 0) {

@@ -5,10 +5,13 @@ package struct ClaimBody: Equatable {
   /// The 16 bytes of the handoff's id.
   package var id: [UInt8]
   package var wantsChecksums: Bool
+  /// The decoder reads the blocks over NIXL: DATA brings the checksums alone.
+  package var readsBlocks: Bool
 
-  package init(id: [UInt8], wantsChecksums: Bool) {
+  package init(id: [UInt8], wantsChecksums: Bool, readsBlocks: Bool = false) {
     self.id = id
     self.wantsChecksums = wantsChecksums
+    self.readsBlocks = readsBlocks
   }
 }
 
@@ -18,6 +21,22 @@ package struct AbandonBody: Equatable {
   package var id: [UInt8]
 
   package init(id: [UInt8]) { self.id = id }
+}
+
+/// Prefiller → decoder, in answer to LOCATE: how NIXL reads its pool.
+package struct LocatedBody: Equatable, Sendable {
+  /// Of its agent.
+  package var name: String
+  /// Where the pool begins in its memory.
+  package var base: UInt64
+  /// NIXL's own; empty: it cannot be read just now.
+  package var metadata: [UInt8]
+
+  package init(name: String, base: UInt64, metadata: [UInt8]) {
+    self.name = name
+    self.base = base
+    self.metadata = metadata
+  }
 }
 
 /// Prefiller → decoder: it is yours while this connection lives.
@@ -55,15 +74,33 @@ extension ClaimBody {
   package var encoded: [UInt8] {
     var writer = ByteWriter()
     writer.raw(id)
-    writer.integer(UInt8(wantsChecksums ? 1 : 0))
+    writer.integer(UInt8((wantsChecksums ? 1 : 0) | (readsBlocks ? 2 : 0)))
     return writer.bytes
   }
 
   package init(decoding bytes: [UInt8]) throws(WireError) {
     var reader = ByteReader(bytes)
     id = Array(try reader.raw(Self.idBytes))
-    wantsChecksums = try reader.integer(UInt8.self) != 0
+    let flags = try reader.integer(UInt8.self)
+    (wantsChecksums, readsBlocks) = (flags & 1 != 0, flags & 2 != 0)
     try reader.end()
+  }
+}
+
+extension LocatedBody {
+  package var encoded: [UInt8] {
+    var writer = ByteWriter()
+    writer.string(name)
+    writer.integer(base)
+    writer.raw(metadata)
+    return writer.bytes
+  }
+
+  package init(decoding bytes: [UInt8]) throws(WireError) {
+    var reader = ByteReader(bytes)
+    name = try reader.string()
+    base = try reader.integer()
+    metadata = Array(try reader.raw(reader.remaining))
   }
 }
 

@@ -19,7 +19,7 @@ extension BenchCommand {
         the same --kv-secret-file.
         """)
 
-    @Option(help: ArgumentHelp("Ways to measure: shm, tcp (with --connect: auto).", valueName: "list"))
+    @Option(help: ArgumentHelp("Ways to measure: shm, tcp, nixl (with --connect: auto).", valueName: "list"))
     var transports = CommaList<TransferConfiguration.Transports>([.shm, .tcp])
 
     @Option(
@@ -51,6 +51,12 @@ extension BenchCommand {
     var kvSecretFile: String?
 
     @Option(
+      help: ArgumentHelp(
+        "libnixl_capi.so, or the folder of Python packages with the nixl wheel (default: as Python finds it).",
+        valueName: "path"))
+    var nixlLibrary: String?
+
+    @Option(
       help: ArgumentHelp("No table: move so many handoffs, and tell what they leave behind.", valueName: "number"))
     var handoffs: Int?
 
@@ -78,7 +84,9 @@ extension BenchCommand {
       if let handoffs {
         for test in cases {
           printNow("\(test.transport), \(test.streams) streams of \(test.bytes / test.streams) bytes\n")
-          printNow("\(try await HandoffSoak(test, handoffs: handoffs, logger: logger).run())")
+          var soak = HandoffSoak(test, handoffs: handoffs, logger: logger)
+          soak.nixlLibrary = nixlLibrary
+          printNow("\(try await soak.run())")
         }
         return
       }
@@ -96,6 +104,7 @@ extension BenchCommand {
       measurement.repetitions = repetitions
       measurement.duration = .milliseconds(duration)
       measurement.secret = try kvSecretFile.map { try TransferSecret.read($0) }
+      measurement.nixlLibrary = nixlLibrary
       var output = TransferOutput(output)
       printNow(output.start())
       if let connect {
@@ -103,6 +112,11 @@ extension BenchCommand {
         try await measurement.run(from: source) { printNow(output.add($0)) }
       } else {
         try await measurement.run { printNow(output.add($0)) }
+        var comparison = NixlComparison(library: nixlLibrary)
+        (comparison.repetitions, comparison.duration) = (repetitions, .milliseconds(duration))
+        for test in cases where test.transport == .nixl && test.streams == 1 {
+          printNow(output.add(try await comparison.run(test)))
+        }
       }
       printNow(output.end())
     }
@@ -112,6 +126,7 @@ extension BenchCommand {
       configuration.listenHost = endpoint.host
       configuration.port = endpoint.port
       configuration.secret = try kvSecretFile.map { try TransferSecret.read($0) }
+      configuration.nixlLibrary = nixlLibrary
       let listener = try TransferListener(configuration, logger: logger)
       printNow("listening on \(listener.host):\(listener.port)\n")
       listener.run()
