@@ -140,7 +140,6 @@ final class PeerConnection: @unchecked Sendable {
   }
 
   private func receive(_ patience: Patience, for what: String) throws(KVTransferError) -> Frame {
-    if case .mapped = way { channel.socket.spinForBytes() }
     let frame = try channel.receive(patience, for: what)
     guard frame.request == lastRequest else { throw channel.violation("an answer to request \(frame.request)") }
     return frame

@@ -117,7 +117,6 @@ struct ServedConnection {
   private func awaitDone(
     _ entry: HandoffLedger.Entry, _ request: UInt64, _ patience: Patience
   ) throws(KVTransferError) {
-    if isUnix { channel.socket.spinForBytes() }
     let done = try channel.receive(patience, for: "DONE")
     guard done.kind == .done, done.request == request, done.generation == entry.lease.generation else {
       throw channel.violation("\(done.kind) in place of DONE")

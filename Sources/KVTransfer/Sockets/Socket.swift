@@ -120,13 +120,6 @@ package final class Socket: Sendable {
     while Glibc.poll(&poller, 1, -1) < 0 && errno == EINTR {}
   }
 
-  /// Looks for bytes or the end again and again, for 50 µs: an answer that comes at once is here before a thread would have
-  /// fallen asleep and been woken.
-  package func spinForBytes() {
-    let end = ContinuousClock.now + .microseconds(50)
-    while isQuiet, ContinuousClock.now < end { sched_yield() }
-  }
-
   /// False once the peer has closed (or has sent what nobody asked for).
   package var isQuiet: Bool {
     var byte: UInt8 = 0
