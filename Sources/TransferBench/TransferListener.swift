@@ -51,6 +51,7 @@ package final class TransferListener {
 
   private func serve(_ socket: Socket) throws {
     while true {
+      socket.waitForBytes()
       let words = try socket.readLine().split(separator: " ")
       let numbers = words.dropFirst().compactMap { Int($0) }
       guard words.first == "publish", numbers.count == 3, numbers.allSatisfy({ (1...100_000).contains($0) }) else {
@@ -112,9 +113,7 @@ extension Patience {
 }
 
 extension Socket {
-  /// Waits for its first byte as long as it takes.
   fileprivate func readLine() throws(KVTransferError) -> String {
-    waitForBytes()
     var line: [UInt8] = []
     while true {
       let byte = try receive(1, .control, for: "a line")[0]
