@@ -5,17 +5,6 @@ struct ResponsesFormat: GenerationFormat {
   /// The request's fields that the answer repeats.
   var repeated: BodyValue.Fields
 
-  private struct Events: ChoiceEvents {
-    var answer: ResponsesAnswer
-    let promptTokens: Int
-
-    mutating func events(for delta: ChoiceDelta, tokens: Int) -> [ServerSentEvent] {
-      answer.events(
-        text: delta.text, calls: delta.toolCalls, end: delta.end,
-        usage: Usage(promptTokens: promptTokens, completionTokens: tokens))
-    }
-  }
-
   func body(
     _ head: ResponseHead, choices: [(plan: ChoicePlan, output: ChoiceDelta)], usage: Usage, handoff: BodyValue
   ) -> BodyValue {
@@ -28,7 +17,7 @@ struct ResponsesFormat: GenerationFormat {
   func events(
     _ head: ResponseHead, of choice: ChoicePlan, _ streaming: RequestOptions.Streaming
   ) -> any ChoiceEvents {
-    Events(
+    BlockEvents(
       answer: ResponsesAnswer(head, repeated: repeated), promptTokens: choice.request.promptTokens.count)
   }
 
@@ -39,17 +28,6 @@ struct ResponsesFormat: GenerationFormat {
 
 /// `/v1/messages`: one choice, its output in blocks.
 struct MessagesFormat: GenerationFormat {
-  private struct Events: ChoiceEvents {
-    var answer: MessagesAnswer
-    let promptTokens: Int
-
-    mutating func events(for delta: ChoiceDelta, tokens: Int) -> [ServerSentEvent] {
-      answer.events(
-        text: delta.text, calls: delta.toolCalls, end: delta.end,
-        usage: Usage(promptTokens: promptTokens, completionTokens: tokens))
-    }
-  }
-
   func body(
     _ head: ResponseHead, choices: [(plan: ChoicePlan, output: ChoiceDelta)], usage: Usage, handoff: BodyValue
   ) -> BodyValue {
@@ -61,10 +39,29 @@ struct MessagesFormat: GenerationFormat {
   func events(
     _ head: ResponseHead, of choice: ChoicePlan, _ streaming: RequestOptions.Streaming
   ) -> any ChoiceEvents {
-    Events(answer: MessagesAnswer(head), promptTokens: choice.request.promptTokens.count)
+    BlockEvents(answer: MessagesAnswer(head), promptTokens: choice.request.promptTokens.count)
   }
 
   func closing(_ head: ResponseHead, _ usage: Usage, _ streaming: RequestOptions.Streaming) -> [ServerSentEvent] { [] }
 
   func failure(_ error: APIError) -> [ServerSentEvent] { [.typed(error.messagesBody)] }
+}
+
+/// An answer whose stream tells of parts that open and close, with a state of its own.
+private protocol BlockAnswer: Sendable {
+  mutating func events(text: String, calls: [ToolCallDelta], end: ChoiceEnd?, usage: Usage) -> [ServerSentEvent]
+}
+
+extension ResponsesAnswer: BlockAnswer {}
+extension MessagesAnswer: BlockAnswer {}
+
+private struct BlockEvents<Answer: BlockAnswer>: ChoiceEvents {
+  var answer: Answer
+  let promptTokens: Int
+
+  mutating func events(for delta: ChoiceDelta, tokens: Int) -> [ServerSentEvent] {
+    answer.events(
+      text: delta.text, calls: delta.toolCalls, end: delta.end,
+      usage: Usage(promptTokens: promptTokens, completionTokens: tokens))
+  }
 }
