@@ -67,8 +67,8 @@ void xk_avx2_quantize_int16(const float *x, size_t count, xk_int16_block *out);
 void xk_avx2_unpack_int16(uint32_t format, const uint8_t *panel, size_t first, size_t count, xk_int16_tile *tile);
 void xk_avx2_int16_tile_product(uint32_t format, const xk_int16_block *const *x, size_t rows, const xk_int16_tile *tile,
                                 size_t count, float *sums, size_t stride, int add);
-void xk_avx2_int16_vector_product(uint32_t format, const xk_int16_block *x, const uint8_t *panel, size_t panels,
-                                  size_t columns, float *out);
+void xk_avx2_int16_rows_product(uint32_t format, const xk_int16_block *x, size_t rows, const uint8_t *panel,
+                                size_t panels, size_t columns, float *out, size_t stride);
 void xk_avx2_rms_norm(const float *x, const float *weight, float epsilon, size_t count, float *out);
 void xk_avx2_rotate(float *head, size_t half, const float *cosines, const float *sines, int halves);
 void xk_avx2_swiglu(const float *gate, const float *up, float *out, size_t count);

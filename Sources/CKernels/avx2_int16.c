@@ -1,8 +1,11 @@
-// Int16 products: rows by an unpacked tile, and one row straight from the packed weights.
+// Int16 products: rows by an unpacked tile, and a few rows straight from the packed weights.
 #include "avx2_integers.h"
 
 #if defined(__x86_64__)
 #pragma STDC FP_CONTRACT OFF
+
+/// Most rows whose sums stay in registers.
+enum { XK_FEW_ROWS = 4 };
 
 // MARK: activations
 
@@ -146,42 +149,81 @@ XK_AVX2 void xk_avx2_int16_tile_product(uint32_t format, const xk_int16_block *c
   else some_rows_by_tile(0, x, rows, tile, count / 32, sums, stride, add);
 }
 
-XK_AVX2_INLINE void row_by_panels(uint32_t format, const xk_int16_block *x, const uint8_t *panel, size_t panels,
-                                  size_t columns, float *out) {
-  const size_t bytes = columns / (xk_is_k(format) ? 256 : 32) * xk_panel_block_bytes(format);
-  for (size_t p = 0; p < panels; p++, panel += bytes, out += XK_PANEL) {
-    __m256 total[2] = {_mm256_setzero_ps(), _mm256_setzero_ps()};
-    for (size_t b = 0; b < columns / 32; b++) {
-      xk_stretch s = xk_stretch_at(format, panel, 32 * b);
-      prefetch_ahead(s.own, s.quants + xk_quant_bytes(format) - s.own);
-      UNROLL for (int half = 0; half < 2; half++) {
-        __m256 d, m;
-        xk_load_scales(format, s, 0, half, &d, &m);
-        __m256i dot = _mm256_setzero_si256();
-        UNROLL for (size_t group = 0; group < 4; group++) {
-          __m256i pairs[4];
-          load_pairs(format, s, group, half, pairs);
-          UNROLL for (size_t p = 0; p < 4; p++) {
-            dot = _mm256_add_epi32(dot, _mm256_madd_epi16(pairs[p], two_inputs(x + b, 4 * group + p)));
-          }
-        }
-        total[half] = fold(xk_has_minima(format), dot, d, m, x + b, total[half]);
-      }
+// MARK: few rows, without a tile
+
+/// Adds the products of eight inputs.
+XK_AVX2_INLINE void add_group(uint32_t format, const int rows, const xk_int16_block *x, size_t blocks, xk_stretch s,
+                              size_t group, __m256i dot[][2]) {
+  __m256i low[4], high[4];
+  load_pairs(format, s, group, 0, low);
+  load_pairs(format, s, group, 1, high);
+  UNROLL for (size_t p = 0; p < 4; p++) {
+    UNROLL for (int i = 0; i < rows; i++) {
+      __m256i v = two_inputs(x + (size_t)i * blocks, 4 * group + p);
+      dot[i][0] = _mm256_add_epi32(dot[i][0], _mm256_madd_epi16(low[p], v));
+      dot[i][1] = _mm256_add_epi32(dot[i][1], _mm256_madd_epi16(high[p], v));
     }
-    _mm256_storeu_ps(out, total[0]);
-    _mm256_storeu_ps(out + 8, total[1]);
   }
 }
 
-XK_AVX2 void xk_avx2_int16_vector_product(uint32_t format, const xk_int16_block *x, const uint8_t *panel,
-                                          size_t panels, size_t columns, float *out) {
+/// Eight integer sums at four rows; weights are unpacked in registers.
+XK_AVX2_INLINE void few_rows_by_panel(uint32_t format, const int rows, const xk_int16_block *x, const uint8_t *panel,
+                                      size_t blocks, float *out, size_t stride) {
+  __m256 total[XK_FEW_ROWS][2];
+  for (int i = 0; i < rows; i++) total[i][0] = total[i][1] = _mm256_setzero_ps();
+  for (size_t b = 0; b < blocks; b++) {
+    xk_stretch s = xk_stretch_at(format, panel, 32 * b);
+    prefetch_ahead(s.own, s.quants + xk_quant_bytes(format) - s.own);
+    __m256i dot[XK_FEW_ROWS][2];
+    UNROLL for (int i = 0; i < rows; i++) dot[i][0] = dot[i][1] = _mm256_setzero_si256();
+    if (rows == 1) {
+      UNROLL for (size_t group = 0; group < 4; group++) add_group(format, rows, x + b, blocks, s, group, dot);
+    } else {
+#pragma clang loop unroll(disable)
+      for (size_t group = 0; group < 4; group++) add_group(format, rows, x + b, blocks, s, group, dot);
+    }
+    UNROLL for (int h = 0; h < 2; h++) {
+      __m256 d, m;
+      xk_load_scales(format, s, 0, h, &d, &m);
+      UNROLL for (int i = 0; i < rows; i++) {
+        total[i][h] = fold(xk_has_minima(format), dot[i][h], d, m, x + (size_t)i * blocks + b, total[i][h]);
+      }
+    }
+  }
+  for (int i = 0; i < rows; i++) {
+    for (int h = 0; h < 2; h++) _mm256_storeu_ps(out + (size_t)i * stride + 8 * h, total[i][h]);
+  }
+}
+
+/// Each panel is in the first cache from its first few rows on.
+XK_AVX2_INLINE void rows_by_panels(uint32_t format, const xk_int16_block *x, size_t rows, const uint8_t *panel,
+                                   size_t panels, size_t columns, float *out, size_t stride) {
+  const size_t blocks = columns / 32, groups = (rows + XK_FEW_ROWS - 1) / XK_FEW_ROWS;
+  const size_t bytes = columns / (xk_is_k(format) ? 256 : 32) * xk_panel_block_bytes(format);
+  for (size_t p = 0; p < panels; p++, panel += bytes, out += XK_PANEL) {
+    for (size_t group = 0; group < groups; group++) {
+      size_t first = rows * group / groups;
+      const xk_int16_block *some = x + first * blocks;
+      float *sums = out + first * stride;
+      switch (rows * (group + 1) / groups - first) {
+      case 1: few_rows_by_panel(format, 1, some, panel, blocks, sums, stride); break;
+      case 2: few_rows_by_panel(format, 2, some, panel, blocks, sums, stride); break;
+      case 3: few_rows_by_panel(format, 3, some, panel, blocks, sums, stride); break;
+      default: few_rows_by_panel(format, 4, some, panel, blocks, sums, stride);
+      }
+    }
+  }
+}
+
+XK_AVX2 void xk_avx2_int16_rows_product(uint32_t format, const xk_int16_block *x, size_t rows, const uint8_t *panel,
+                                        size_t panels, size_t columns, float *out, size_t stride) {
   switch (format) {
-  case XK_Q4_0: row_by_panels(XK_Q4_0, x, panel, panels, columns, out); break;
-  case XK_Q4_1: row_by_panels(XK_Q4_1, x, panel, panels, columns, out); break;
-  case XK_Q5_1: row_by_panels(XK_Q5_1, x, panel, panels, columns, out); break;
-  case XK_Q8_0: row_by_panels(XK_Q8_0, x, panel, panels, columns, out); break;
-  case XK_Q4_K: row_by_panels(XK_Q4_K, x, panel, panels, columns, out); break;
-  case XK_Q5_K: row_by_panels(XK_Q5_K, x, panel, panels, columns, out); break;
+  case XK_Q4_0: rows_by_panels(XK_Q4_0, x, rows, panel, panels, columns, out, stride); break;
+  case XK_Q4_1: rows_by_panels(XK_Q4_1, x, rows, panel, panels, columns, out, stride); break;
+  case XK_Q5_1: rows_by_panels(XK_Q5_1, x, rows, panel, panels, columns, out, stride); break;
+  case XK_Q8_0: rows_by_panels(XK_Q8_0, x, rows, panel, panels, columns, out, stride); break;
+  case XK_Q4_K: rows_by_panels(XK_Q4_K, x, rows, panel, panels, columns, out, stride); break;
+  case XK_Q5_K: rows_by_panels(XK_Q5_K, x, rows, panel, panels, columns, out, stride); break;
   }
 }
 #endif

@@ -52,15 +52,17 @@ void xk_portable_int16_tile_product(uint32_t format, const xk_int16_block *const
   }
 }
 
-void xk_portable_int16_vector_product(uint32_t format, const xk_int16_block *x, const uint8_t *panel, size_t panels,
-                                      size_t columns, float *out) {
-  size_t bytes = xk_panel_bytes(format, columns);
+void xk_portable_int16_rows_product(uint32_t format, const xk_int16_block *x, size_t rows, const uint8_t *panel,
+                                    size_t panels, size_t columns, float *out, size_t stride) {
+  size_t bytes = xk_panel_bytes(format, columns), blocks = columns / 32;
   for (size_t p = 0; p < panels; p++, panel += bytes, out += XK_PANEL) {
-    for (size_t k = 0; k < columns; k += 32) {
+    for (size_t b = 0; b < blocks; b++) {
       xk_int16_tile tile;
-      const xk_int16_block *row = x + k / 32;
-      xk_portable_unpack_int16(format, panel, k, 32, &tile);
-      xk_portable_int16_tile_product(format, &row, 1, &tile, 32, out, XK_PANEL, k > 0);
+      xk_portable_unpack_int16(format, panel, 32 * b, 32, &tile);
+      for (size_t i = 0; i < rows; i++) {
+        const xk_int16_block *row = x + i * blocks + b;
+        xk_portable_int16_tile_product(format, &row, 1, &tile, 32, out + i * stride, XK_PANEL, b > 0);
+      }
     }
   }
 }

@@ -74,46 +74,50 @@ private struct MatrixProduct {
   let accumulate: Bool
   let table: UnsafePointer<xk_table>
 
-  /// - Parameter range: All rows, if there is only one.
+  /// - Parameter range: All rows, if they are few.
   func compute(rows range: Range<Int>, panels: Range<Int>) {
-    guard m > 1 else { return computeOneRow(panels: panels) }
-    for panel in panels { computeTiles(rows: range, panel: panel) }
+    guard m > rows.fewRows else { return computeFewRows(panels: panels) }
+    let tileBytes = rows.tileByteCount(inputs: stretch)
+    let sumBytes = range.count * panelWidth * MemoryLayout<Float>.stride
+    withUnsafeTemporaryAllocation(byteCount: tileBytes + sumBytes, alignment: 64) { memory in
+      let sums = (memory.baseAddress! + tileBytes).assumingMemoryBound(to: Float.self)
+      for panel in panels { computeTiles(rows: range, panel: panel, tile: memory.baseAddress!, sums: sums) }
+    }
   }
 
-  private func computeOneRow(panels: Range<Int>) {
+  private func computeFewRows(panels: Range<Int>) {
     let first = panels.lowerBound * panelWidth
     if !accumulate && panels.upperBound * panelWidth <= matrix.rows {
-      return rows.multiplyOneRow(matrix, panels: panels, into: out + first, table)
+      return rows.multiplyFewRows(m, by: matrix, panels: panels, into: out + first, stride: matrix.rows, table)
     }
     let count = panels.count * panelWidth
-    withUnsafeTemporaryAllocation(of: Float.self, capacity: count) { sums in
-      rows.multiplyOneRow(matrix, panels: panels, into: sums.baseAddress!, table)
-      write(sums.baseAddress!, row: 0, panel: panels.lowerBound, outputs: count)
+    withUnsafeTemporaryAllocation(of: Float.self, capacity: m * count) { sums in
+      rows.multiplyFewRows(m, by: matrix, panels: panels, into: sums.baseAddress!, stride: count, table)
+      for row in 0..<m {
+        write(sums.baseAddress! + row * count, row: row, panel: panels.lowerBound, outputs: count)
+      }
     }
   }
 
-  /// Some rows by one panel. The sums wait for the next stretch in `out`, or beside the tile if `out` has no room for
-  /// them: in the last panel, or because it holds what they are added to.
-  private func computeTiles(rows range: Range<Int>, panel: Int) {
-    let (stretch, target) = (stretch, out + (range.lowerBound * matrix.rows + panel * panelWidth))
+  /// Some rows by one panel. The sums wait for the next stretch in `out`, or in `side` if `out` has no room for them: in
+  /// the last panel, or because it holds what they are added to.
+  private func computeTiles(
+    rows range: Range<Int>, panel: Int, tile: UnsafeMutableRawPointer, sums side: UnsafeMutablePointer<Float>
+  ) {
     let isDirect = !accumulate && (panel + 1) * panelWidth <= matrix.rows
-    let tileBytes = rows.tileByteCount(inputs: stretch)
-    let sumBytes = isDirect ? 0 : range.count * panelWidth * MemoryLayout<Float>.stride
-    withUnsafeTemporaryAllocation(byteCount: tileBytes + sumBytes, alignment: 64) { memory in
-      let tile = memory.baseAddress!
-      let sums =
-        isDirect
-        ? Sums(start: target, stride: matrix.rows)
-        : Sums(start: (tile + tileBytes).assumingMemoryBound(to: Float.self), stride: panelWidth)
-      for input in Swift.stride(from: 0, to: matrix.columns, by: stretch) {
-        let inputs = input..<min(input + stretch, matrix.columns)
-        rows.unpack(matrix, panel: panel, inputs: inputs, into: tile, table)
-        addProducts(rows: range, inputs: inputs, tile: tile, to: sums)
-      }
-      guard !isDirect else { return }
-      for row in range {
-        write(sums.start + (row - range.lowerBound) * panelWidth, row: row, panel: panel, outputs: panelWidth)
-      }
+    let sums =
+      isDirect
+      ? Sums(start: out + (range.lowerBound * matrix.rows + panel * panelWidth), stride: matrix.rows)
+      : Sums(start: side, stride: panelWidth)
+    let stretch = stretch
+    for input in Swift.stride(from: 0, to: matrix.columns, by: stretch) {
+      let inputs = input..<min(input + stretch, matrix.columns)
+      rows.unpack(matrix, panel: panel, inputs: inputs, into: tile, table)
+      addProducts(rows: range, panel: panel, inputs: inputs, tile: tile, to: sums)
+    }
+    guard !isDirect else { return }
+    for row in range {
+      write(side + (row - range.lowerBound) * panelWidth, row: row, panel: panel, outputs: panelWidth)
     }
   }
 
@@ -133,8 +137,11 @@ private struct MatrixProduct {
     let stride: Int
   }
 
-  private func addProducts(rows range: Range<Int>, inputs: Range<Int>, tile: UnsafeRawPointer, to sums: Sums) {
+  private func addProducts(
+    rows range: Range<Int>, panel: Int, inputs: Range<Int>, tile: UnsafeRawPointer, to sums: Sums
+  ) {
     let most = Int(XK_TILE_ROWS)
+    let isAddedNext = accumulate && inputs.upperBound == matrix.columns
     // Tiles of about the same size: one row alone would leave the multipliers idle.
     let tiles = (range.count + most - 1) / most
     withUnsafeTemporaryAllocation(of: UnsafeRawPointer?.self, capacity: most) { pointers in
@@ -143,6 +150,7 @@ private struct MatrixProduct {
         for row in first..<end {
           pointers[row - first] = rows.address(
             row: range.lowerBound + row, input: inputs.lowerBound, columns: matrix.columns)
+          if isAddedNext { xk_prefetch(out + ((range.lowerBound + row) * matrix.rows + panel * panelWidth), 1) }
         }
         rows.multiply(
           rows: UnsafeBufferPointer(rebasing: pointers[..<(end - first)]), tile: tile, of: matrix,

@@ -86,14 +86,24 @@ enum ProductRows {
     }
   }
 
-  /// The first row by some panels, without a tile.
-  func multiplyOneRow(
-    _ matrix: PackedMatrix, panels: Range<Int>, into sums: UnsafeMutablePointer<Float>, _ table: UnsafePointer<xk_table>
+  /// Most rows that go through panels without a tile.
+  var fewRows: Int {
+    switch self {
+    case .float32, .int8: 1
+    case .int16: 16
+    }
+  }
+
+  /// The first `m` rows, at most `fewRows`, by some panels: `sums[i * stride + j]`, j counting these panels' outputs.
+  func multiplyFewRows(
+    _ m: Int, by matrix: PackedMatrix, panels: Range<Int>, into sums: UnsafeMutablePointer<Float>, stride: Int,
+    _ table: UnsafePointer<xk_table>
   ) {
     let (format, first) = (matrix.panelFormat, matrix.panel(panels.lowerBound))
     switch self {
     case .float32(let x): table.pointee.vector_product(format, x, first, panels.count, matrix.columns, sums)
-    case .int16(let x): table.pointee.int16_vector_product(format, x, first, panels.count, matrix.columns, sums)
+    case .int16(let x):
+      table.pointee.int16_rows_product(format, x, m, first, panels.count, matrix.columns, sums, stride)
     case .int8(let x): table.pointee.int8_vector_product(format, x, first, panels.count, matrix.columns, sums)
     }
   }

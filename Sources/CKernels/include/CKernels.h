@@ -97,13 +97,16 @@ typedef struct {
   void (*int8_vector_product)(uint32_t format, const xk_int8_block *x, const uint8_t *panel, size_t panels,
                               size_t columns, float *out);
 
-  /// The same four in int16, of formats that `xk_has_int16` is true of.
+  /// The same in int16, of formats that `xk_has_int16` is true of.
   void (*quantize_int16)(const float *x, size_t count, xk_int16_block *out);
   void (*unpack_int16)(uint32_t format, const uint8_t *panel, size_t first, size_t count, xk_int16_tile *tile);
   void (*int16_tile_product)(uint32_t format, const xk_int16_block *const *x, size_t rows, const xk_int16_tile *tile,
                              size_t count, float *sums, size_t stride, int add);
-  void (*int16_vector_product)(uint32_t format, const xk_int16_block *x, const uint8_t *panel, size_t panels,
-                               size_t columns, float *out);
+
+  /// `rows` rows of activations, `[rows][columns / 32]`, by `panels` neighbouring panels: `out[i * stride + 16 p + j]` =
+  /// row i's product with output j of panel p. Meant for few rows: it unpacks weights anew for every four.
+  void (*int16_rows_product)(uint32_t format, const xk_int16_block *x, size_t rows, const uint8_t *panel, size_t panels,
+                             size_t columns, float *out, size_t stride);
 
   /// `out[i] = x[i] · (1 / √(mean(x²) + epsilon)) · weight[i]`.
   void (*rms_norm)(const float *x, const float *weight, float epsilon, size_t count, float *out);
