@@ -74,6 +74,7 @@ void xk_avx2_rotate(float *head, size_t half, const float *cosines, const float 
 void xk_avx2_swiglu(const float *gate, const float *up, float *out, size_t count);
 void xk_avx2_add(const float *x, float *out, size_t count);
 void xk_avx2_scale(float factor, float *out, size_t count);
+void xk_avx2_blend(float a, float *out, float b, const float *x, size_t count);
 void xk_avx2_exponential(const float *x, float *out, size_t count);
 void xk_avx2_narrow(const float *x, uint16_t *out, size_t count);
 void xk_avx2_widen(const uint16_t *x, float *out, size_t count);
@@ -82,5 +83,6 @@ void xk_avx2_half_scores(const float *const *x, size_t rows, const uint16_t *key
                          float *scores, size_t stride);
 void xk_avx2_add_half_values(const float *const *weights, size_t rows, const uint16_t *values, size_t slots, size_t dim,
                              float *sums);
-float xk_avx2_softmax_step(float *scores, size_t count, float scale, float *max, float *sum);
+void xk_avx2_softmax_steps(size_t rows, float *scores, size_t stride, const size_t *counts, float scale, float *maxima,
+                           float *totals, float *sums, size_t width);
 #endif

@@ -99,6 +99,10 @@ XK_AVX2 void xk_avx2_scale(float factor, float *out, size_t count) {
   for (size_t i = 0; i < count; i++) out[i] *= factor;
 }
 
+XK_AVX2 void xk_avx2_blend(float a, float *out, float b, const float *x, size_t count) {
+  for (size_t i = 0; i < count; i++) out[i] = out[i] * a + x[i] * b;
+}
+
 XK_AVX2 void xk_avx2_exponential(const float *x, float *out, size_t count) {
   size_t i = 0;
   for (; i + 8 <= count; i += 8) _mm256_storeu_ps(out + i, exponentials(_mm256_loadu_ps(x + i)));
@@ -126,18 +130,22 @@ XK_AVX2_INLINE __m256 maximum_of_lanes(__m256 lanes) {
   return _mm256_max_ps(lanes, _mm256_permute_ps(lanes, 0xb1));
 }
 
-XK_AVX2 float xk_avx2_softmax_step(float *scores, size_t count, float scale, float *max, float *sum) {
-  __m256 factors = _mm256_set1_ps(scale), before = _mm256_set1_ps(*max), peaks = before;
+/// The greatest of `peaks` and the scaled scores.
+XK_AVX2_INLINE __m256 greatest(const float *scores, size_t count, __m256 factors, __m256 peaks) {
   size_t whole = count / 8 * 8;
-  __m256 tail = first_lanes(count - whole);
   for (size_t i = 0; i < whole; i += 8) {
     peaks = _mm256_max_ps(_mm256_mul_ps(_mm256_loadu_ps(scores + i), factors), peaks);
   }
   if (whole < count) {
     __m256 score = _mm256_mul_ps(_mm256_loadu_ps(scores + whole), factors);
-    peaks = _mm256_max_ps(_mm256_blendv_ps(peaks, score, tail), peaks);
+    peaks = _mm256_max_ps(_mm256_blendv_ps(peaks, score, first_lanes(count - whole)), peaks);
   }
-  peaks = maximum_of_lanes(peaks);
+  return maximum_of_lanes(peaks);
+}
+
+/// Scores to exponentials; returns their sum.
+XK_AVX2_INLINE float exponentials_in_place(float *scores, size_t count, __m256 factors, __m256 peaks) {
+  size_t whole = count / 8 * 8;
   __m256 sums = _mm256_setzero_ps();
   for (size_t i = 0; i < whole; i += 8) {
     __m256 e = exponentials(_mm256_fmsub_ps(_mm256_loadu_ps(scores + i), factors, peaks));
@@ -147,11 +155,26 @@ XK_AVX2 float xk_avx2_softmax_step(float *scores, size_t count, float scale, flo
   if (whole < count) {
     __m256 e = exponentials(_mm256_fmsub_ps(_mm256_loadu_ps(scores + whole), factors, peaks));
     _mm256_storeu_ps(scores + whole, e);
-    sums = _mm256_add_ps(sums, _mm256_and_ps(e, tail));
+    sums = _mm256_add_ps(sums, _mm256_and_ps(e, first_lanes(count - whole)));
   }
-  float factor = _mm256_cvtss_f32(exponentials(_mm256_sub_ps(before, peaks)));
-  *max = _mm256_cvtss_f32(peaks);
-  *sum = fmaf(*sum, factor, sum_of_lanes(sums));
-  return factor;
+  return sum_of_lanes(sums);
+}
+
+/// All maxima first: each waits for a chain of operations, and so do the exponentials of the changes.
+XK_AVX2 void xk_avx2_softmax_steps(size_t rows, float *scores, size_t stride, const size_t *counts, float scale,
+                                   float *maxima, float *totals, float *sums, size_t width) {
+  __m256 factors = _mm256_set1_ps(scale);
+  float changes[8] = {0};
+  for (size_t i = 0; i < rows; i++) {
+    float peak = _mm256_cvtss_f32(greatest(scores + i * stride, counts[i], factors, _mm256_set1_ps(maxima[i])));
+    changes[i] = maxima[i] - peak;
+    maxima[i] = peak;
+  }
+  _mm256_storeu_ps(changes, exponentials(_mm256_loadu_ps(changes)));
+  for (size_t i = 0; i < rows; i++) {
+    float sum = exponentials_in_place(scores + i * stride, counts[i], factors, _mm256_set1_ps(maxima[i]));
+    totals[i] = fmaf(totals[i], changes[i], sum);
+    if (changes[i] != 1) xk_avx2_scale(changes[i], sums + i * width, width);
+  }
 }
 #endif

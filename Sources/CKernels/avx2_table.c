@@ -18,13 +18,14 @@ static const xk_table table = {
     .swiglu = xk_avx2_swiglu,
     .add = xk_avx2_add,
     .scale = xk_avx2_scale,
+    .blend = xk_avx2_blend,
     .exponential = xk_avx2_exponential,
     .narrow = xk_avx2_narrow,
     .widen = xk_avx2_widen,
     .transpose_keys = xk_avx2_transpose_keys,
     .half_scores = xk_avx2_half_scores,
     .add_half_values = xk_avx2_add_half_values,
-    .softmax_step = xk_avx2_softmax_step,
+    .softmax_steps = xk_avx2_softmax_steps,
 };
 
 const xk_table *xk_avx2(void) {

@@ -93,6 +93,10 @@ static void scale(float factor, float *out, size_t count) {
   for (size_t i = 0; i < count; i++) out[i] *= factor;
 }
 
+static void blend(float a, float *out, float b, const float *x, size_t count) {
+  for (size_t i = 0; i < count; i++) out[i] = out[i] * a + x[i] * b;
+}
+
 static void exponential(const float *x, float *out, size_t count) {
   for (size_t i = 0; i < count; i++) out[i] = xk_exp(x[i]);
 }
@@ -137,21 +141,30 @@ static void add_half_values(const float *const *weights, size_t rows, const uint
   }
 }
 
-static float softmax_step(float *scores, size_t count, float scale, float *max, float *sum) {
+/// - Returns: The factor for what was summed before.
+static float softmax_step(float *scores, size_t count, float factor, float *max, float *total) {
   float peak = *max;
   for (size_t i = 0; i < count; i++) {
-    float score = scores[i] * scale;
+    float score = scores[i] * factor;
     peak = score > peak ? score : peak;
   }
   float lanes[8] = {0};
   for (size_t i = 0; i < count; i++) {
-    scores[i] = xk_exp(fmaf(scores[i], scale, -peak));
+    scores[i] = xk_exp(fmaf(scores[i], factor, -peak));
     lanes[i % 8] += scores[i];
   }
-  float factor = xk_exp(*max - peak);
+  float change = xk_exp(*max - peak);
   *max = peak;
-  *sum = fmaf(*sum, factor, sum_of_lanes(lanes));
-  return factor;
+  *total = fmaf(*total, change, sum_of_lanes(lanes));
+  return change;
+}
+
+static void softmax_steps(size_t rows, float *scores, size_t stride, const size_t *counts, float factor, float *maxima,
+                          float *totals, float *sums, size_t width) {
+  for (size_t i = 0; i < rows; i++) {
+    float change = softmax_step(scores + i * stride, counts[i], factor, maxima + i, totals + i);
+    scale(change, sums + i * width, width);
+  }
 }
 
 static const xk_table table = {
@@ -171,13 +184,14 @@ static const xk_table table = {
     .swiglu = swiglu,
     .add = add,
     .scale = scale,
+    .blend = blend,
     .exponential = exponential,
     .narrow = narrow,
     .widen = widen,
     .transpose_keys = transpose_keys,
     .half_scores = half_scores,
     .add_half_values = add_half_values,
-    .softmax_step = softmax_step,
+    .softmax_steps = softmax_steps,
 };
 
 const xk_table *xk_portable(void) { return &table; }

@@ -32,10 +32,9 @@ extension Attention {
       prefetch(position: positions.lowerBound + done + tile, slots: slots, queries, plane: 0)
       table.pointee.half_scores(rows, group, keys, slots, kv.headDim, scores + done, tile)
     }
-    for query in 0..<group {
-      let factor = table.pointee.softmax_step(
-        scores + query * tile, positions.count, scale, state.maxima + query, state.totals + query)
-      if factor != 1 { table.pointee.scale(factor, state.sums + query * state.width, state.width) }
+    withUnsafeTemporaryAllocation(of: Int.self, capacity: group) { counts in
+      counts.update(repeating: positions.count)
+      state.step(from: 0, scores: scores, counts: .init(counts), scale: scale)
     }
     forEachRun(of: positions, queries) { keys, done, slots in
       prefetch(position: positions.lowerBound + done + tile, slots: slots, queries, plane: 1)

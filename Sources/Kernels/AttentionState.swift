@@ -38,7 +38,15 @@ struct AttentionState {
     totals.update(repeating: 0, count: count)
   }
 
-  /// Adds a later segment, which it uses up. A query that saw nothing of that segment stays as it is.
+  /// One step of the online softmax for `counts.count` queries from `first` on, over `counts[i]` (from 1) scores each.
+  /// - Parameter scores: `[counts.count][AttentionState.tile]`: raw; then their exponentials.
+  func step(from first: Int, scores: UnsafeMutablePointer<Float>, counts: UnsafeBufferPointer<Int>, scale: Float) {
+    table.pointee.softmax_steps(
+      counts.count, scores, Self.tile, counts.baseAddress!, scale, maxima + first, totals + first,
+      sums + first * width, width)
+  }
+
+  /// Adds a later segment. A query that saw nothing of that segment stays as it is.
   func merge(_ later: AttentionState) {
     for query in 0..<count where later.totals[query] > 0 {
       let peak = max(maxima[query], later.maxima[query])
@@ -47,9 +55,7 @@ struct AttentionState {
         let pair = bytes.assumingMemoryBound(to: Float.self).baseAddress!
         table.pointee.exponential(pair, pair, 2)
       }
-      table.pointee.scale(factors.0, sums + query * width, width)
-      table.pointee.scale(factors.1, later.sums + query * width, width)
-      table.pointee.add(later.sums + query * width, sums + query * width, width)
+      table.pointee.blend(factors.0, sums + query * width, factors.1, later.sums + query * width, width)
       totals[query] = totals[query] * factors.0 + later.totals[query] * factors.1
       maxima[query] = peak
     }

@@ -79,33 +79,25 @@ extension Attention {
     }
   }
 
-  /// One tile for up to six queries: scores, softmax, weighted values.
+  /// One tile for up to six queries: scores, softmax, weighted values. The first of them may see nothing of the tile.
   private func step(_ range: Range<Int>, of queries: AttentionQueries, _ tile: AttentionTile, _ state: AttentionState) {
-    let visible = { (query: Int) in
-      min(tile.count, max(0, queries.position + (range.lowerBound + query) / group - tile.first + 1))
-    }
-    let most = visible(range.count - 1)
-    guard most > 0 else { return }
+    let visible = { (query: Int) in min(tile.count, max(0, queries.position + query / group - tile.first + 1)) }
+    guard let first = range.first(where: { visible($0) > 0 }) else { return }
+    let (range, least) = (first..<range.upperBound, visible(first))
     withUnsafeTemporaryAllocation(of: UnsafePointer<Float>?.self, capacity: queriesPerStep) { rows in
-      for query in 0..<range.count {
-        rows[query] = self.queries + offset(of: range.lowerBound + query, in: queries)
-      }
-      for column in stride(from: 0, to: most, by: keyTile) {
+      for (index, query) in range.enumerated() { rows[index] = self.queries + offset(of: query, in: queries) }
+      for column in stride(from: 0, to: visible(range.upperBound - 1), by: keyTile) {
         table.pointee.tile_product(
           rows.baseAddress!, range.count, tile.keys + column * kv.headDim, keyTile, kv.headDim, tile.scores + column,
           AttentionState.tile, 0)
       }
-      for query in 0..<range.count where visible(query) > 0 {
-        let index = range.lowerBound + query
-        let factor = table.pointee.softmax_step(
-          tile.scores + query * AttentionState.tile, visible(query), scale, state.maxima + index, state.totals + index)
-        if factor != 1 { table.pointee.scale(factor, state.sums + index * width, width) }
+      withUnsafeTemporaryAllocation(of: Int.self, capacity: queriesPerStep) { counts in
+        for (index, query) in range.enumerated() { counts[index] = visible(query) }
+        state.step(from: first, scores: tile.scores, counts: .init(rebasing: counts[..<range.count]), scale: scale)
       }
-      let least = visible(0)
       addValues(range, slots: 0..<least, tile, state, rows)
-      for query in 0..<range.count where visible(query) > least {
-        let index = range.lowerBound + query
-        addValues(index..<index + 1, slots: least..<visible(query), tile, state, rows, scoreRow: query)
+      for (index, query) in range.enumerated() where visible(query) > least {
+        addValues(query..<query + 1, slots: least..<visible(query), tile, state, rows, scoreRow: index)
       }
     }
   }

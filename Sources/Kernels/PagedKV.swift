@@ -20,14 +20,16 @@ package struct PagedKV {
   }
 
   /// Block 0's bytes of this layer.
-  package var base: UnsafeMutableRawPointer
+  package let base: UnsafeMutableRawPointer
   /// From one block to the next; all layers.
-  package var bytesPerBlock: Int
+  package let bytesPerBlock: Int
   /// Slots per block.
-  package var blockSize: Int
-  package var kvHeads: Int
-  package var headDim: Int
-  package var elementType: ElementType
+  package let blockSize: Int
+  package let kvHeads: Int
+  package let headDim: Int
+  package let elementType: ElementType
+  /// Of one head's keys, or values.
+  let bytesPerSlot: Int
 
   package init(
     base: UnsafeMutableRawPointer, bytesPerBlock: Int, blockSize: Int, kvHeads: Int, headDim: Int,
@@ -41,9 +43,9 @@ package struct PagedKV {
     self.kvHeads = kvHeads
     self.headDim = headDim
     self.elementType = elementType
+    bytesPerSlot = elementType.format.byteCount(of: headDim)
   }
 
-  var bytesPerSlot: Int { elementType.format.byteCount(of: headDim) }
   var bytesPerHead: Int { blockSize * bytesPerSlot }
   var bytesPerPlane: Int { kvHeads * bytesPerHead }
 

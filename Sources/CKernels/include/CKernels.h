@@ -124,6 +124,9 @@ typedef struct {
   /// `out[i] *= factor`.
   void (*scale)(float factor, float *out, size_t count);
 
+  /// `out[i] = out[i] · a + x[i] · b`, each product rounded.
+  void (*blend)(float a, float *out, float b, const float *x, size_t count);
+
   /// `out[i] = exp(x[i])`, at most 2 ulp off for x in [-87, 88]; 0 below it, the value at 88 above it.
   void (*exponential)(const float *x, float *out, size_t count);
 
@@ -147,10 +150,12 @@ typedef struct {
   void (*add_half_values)(const float *const *weights, size_t rows, const uint16_t *values, size_t slots, size_t dim,
                           float *sums);
 
-  /// One step of the online softmax over `count` scores of one query. In: `scores` raw, `*max` and `*sum` of what came
-  /// before (-inf, 0 at first). Out: `scores[i] = exp(scores[i] · scale - *max)`, `*max` and `*sum` with these
-  /// scores. Returns the factor for what was summed before. Scores up to the next multiple of 8 are clobbered.
-  float (*softmax_step)(float *scores, size_t count, float scale, float *max, float *sum);
+  /// One step of the online softmax for each of `rows` (1…6) queries: over `counts[i]` (from 1) scores at
+  /// `scores + i * stride`. In: raw scores; `maxima`, `totals` and weighted `sums` (`[rows][width]`) of what came before
+  /// (-inf, 0, 0 at first). Out: `exp(score · scale - maximum)`; maxima and totals with these scores, sums scaled to
+  /// that maximum. Scores up to the next multiple of 8 are clobbered.
+  void (*softmax_steps)(size_t rows, float *scores, size_t stride, const size_t *counts, float scale, float *maxima,
+                        float *totals, float *sums, size_t width);
 } xk_table;
 
 /// Works everywhere.
