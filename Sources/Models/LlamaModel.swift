@@ -56,8 +56,9 @@ package final class LlamaModel: LanguageModel {
     scratch.blockTables.withUnsafeBufferPointer { tables in
       let sequences = attentionSequences(batch, tables: tables)
       for index in weights.layers.indices {
-        attention(index, rows: rows, sequences: sequences, kv: kv)
         let isLast = index == weights.layers.count - 1
+        store(index, rows: rows, sequences: sequences, kv: kv)
+        attend(index, sequences: isLast ? sequences.compactMap { $0.from(batch.logitRows) } : sequences, kv: kv)
         if isLast { keepOnly(batch.logitRows) }
         finish(weights.layers[index], rows: isLast ? batch.logitRows.count : rows)
       }
@@ -91,8 +92,8 @@ package final class LlamaModel: LanguageModel {
     }
   }
 
-  /// Norm, queries, keys and values, RoPE, keys and values into their slots, attention: up to `attended`.
-  private func attention(_ index: Int, rows: Int, sequences: [AttentionSequence], kv: KVMemory) {
+  /// Norm, queries, keys and values, RoPE, keys and values into their slots.
+  private func store(_ index: Int, rows: Int, sequences: [AttentionSequence], kv: KVMemory) {
     let (c, layer) = (configuration, weights.layers[index])
     rmsNorm(
       scratch.hidden, weight: layer.attentionNorm, epsilon: c.normEpsilon, rows: rows, dim: c.width,
@@ -107,11 +108,15 @@ package final class LlamaModel: LanguageModel {
     add(layer.value.bias, to: scratch.values, rows: rows)
     rotate(scratch.queries, heads: c.heads, rows: rows)
     rotate(scratch.keys, heads: c.kvHeads, rows: rows)
-    let pages = pages(of: kv, layer: index)
-    storeKV(keys: scratch.keys, values: scratch.values, sequences: sequences, into: pages)
-    attend(
-      queries: scratch.queries, sequences: sequences, kv: pages, heads: c.heads, scale: attentionScale,
-      out: scratch.attended, threads: threads)
+    storeKV(
+      keys: scratch.keys, values: scratch.values, sequences: sequences, into: pages(of: kv, layer: index))
+  }
+
+  /// Up to `attended`, of the sequences' rows.
+  private func attend(_ index: Int, sequences: [AttentionSequence], kv: KVMemory) {
+    Kernels.attend(
+      queries: scratch.queries, sequences: sequences, kv: pages(of: kv, layer: index), heads: configuration.heads,
+      scale: attentionScale, out: scratch.attended, threads: threads)
   }
 
   /// Output projection into the residual stream, norm, SwiGLU, and its projection into the residual stream.
@@ -169,6 +174,15 @@ package final class LlamaModel: LanguageModel {
       base: kv.base + layer * kvLayout.bytesPerLayer, bytesPerBlock: kvLayout.bytesPerBlock,
       blockSize: kvLayout.blockSize, kvHeads: kvLayout.kvHeads, headDim: kvLayout.headDim,
       elementType: kvLayout.elementType.forKernels)
+  }
+}
+
+extension AttentionSequence {
+  /// What the last layer needs: the rows from the first on whose logits are wanted; nil if none is.
+  fileprivate func from(_ logitRows: [Int]) -> AttentionSequence? {
+    guard let first = logitRows.first(where: rows.contains) else { return nil }
+    return AttentionSequence(
+      rows: first..<rows.upperBound, startPosition: startPosition + first - rows.lowerBound, blockTable: blockTable)
   }
 }
 
