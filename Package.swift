@@ -124,6 +124,11 @@ let package = Package(
         .product(name: "NIOCore", package: "swift-nio"), .product(name: "NIOPosix", package: "swift-nio"),
         .product(name: "NIOHTTP1", package: "swift-nio"), .product(name: "Logging", package: "swift-log"),
       ], path: "Tests/HTTPTestSupport"),
+    .executableTarget(
+      name: "CountedSteps", dependencies: ["Models", "ModelFiles", "Kernels", "KVBlocks", "TestSupport"],
+      path: "Tests/CountedSteps",
+      // valgrind does not read this compiler's debug information.
+      linkerSettings: [.unsafeFlags(["-Xlinker", "--strip-debug"])]),
     .testTarget(name: "ModuleMapTests"),
     .testTarget(name: "KVBlocksTests", dependencies: ["KVBlocks", "TestSupport"]),
     .testTarget(name: "KernelsTests", dependencies: ["Kernels", "TestSupport"]),
@@ -180,7 +185,8 @@ let package = Package(
         .product(name: "NIOCore", package: "swift-nio"), .product(name: "NIOPosix", package: "swift-nio"),
         .product(name: "NIOHTTP1", package: "swift-nio"), .product(name: "Logging", package: "swift-log"),
       ], exclude: ["Fixtures", "HTML/Fixtures"]),
-    .testTarget(name: "EngineBenchTests", dependencies: ["EngineBench", "Kernels"], exclude: ["Fixtures"]),
+    .testTarget(
+      name: "EngineBenchTests", dependencies: ["CountedSteps", "EngineBench", "Kernels"], exclude: ["Fixtures"]),
     .testTarget(name: "LauncherTests", dependencies: ["Launcher", "TestSupport"]),
     .testTarget(
       name: "EndToEndTests",
