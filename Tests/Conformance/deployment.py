@@ -1,7 +1,9 @@
 """Starts a deployment as a user would, with the built binary, on ports of its own."""
 
+import contextlib
 import os
 import pathlib
+import random
 import re
 import signal
 import socket
@@ -16,26 +18,19 @@ DEADLINE = 120
 
 
 def free_ports(count):
-    """The first of `count` consecutive ports that nobody listens on."""
+    """The first of `count` consecutive ports that nobody listens on, below those that the kernel gives to outgoing connections:
+    one of these might be taken between the look and the start."""
+    with open("/proc/sys/net/ipv4/ip_local_port_range") as file:
+        end = int(file.read().split()[0])
     while True:
-        sockets = []
+        base = random.randrange(10_000, max(end, 20_000) - count)
         try:
-            first = socket.socket()
-            sockets.append(first)
-            first.bind(("127.0.0.1", 0))
-            base = first.getsockname()[1]
-            if base + count > 65_000:
-                continue
-            for offset in range(1, count):
-                other = socket.socket()
-                sockets.append(other)
-                other.bind(("127.0.0.1", base + offset))
-            return base
+            with contextlib.ExitStack() as sockets:
+                for port in range(base, base + count):
+                    sockets.enter_context(socket.socket()).bind(("127.0.0.1", port))
+                return base
         except OSError:
             continue
-        finally:
-            for each in sockets:
-                each.close()
 
 
 class Deployment:
