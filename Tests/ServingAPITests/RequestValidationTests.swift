@@ -60,6 +60,17 @@ struct RequestValidationTests {
     #expect(error.message.contains("'type': '\(kind)'"))
   }
 
+  @Test(arguments: [
+    #""add_generation_prompt":"maybe""#, #""continue_final_message":[]"#, #""chat_template_kwargs":1"#, #""documents":{}"#,
+  ])
+  func `What to tokenize is read whole, a prompt beside a chat's fields too`(json: String) throws {
+    for input in [#""prompt":"a""#, #""messages":[{"role":"user","content":"a"}]"#] {
+      _ = try TokenizeRequest(fields("{\(input)}"))
+      let error = try #require(throws: APIError.self) { try TokenizeRequest(fields("{\(input),\(json)}")) }
+      #expect(error.status == 400 && error.message.hasPrefix("1 validation error:"))
+    }
+  }
+
   @Test func `All findings are told at once`() throws {
     let error = try #require(throws: APIError.self) { try completion(#""max_tokens":"ten","top_p":"x""#) }
     #expect(error.message.hasPrefix("2 validation errors:\n"))

@@ -16,9 +16,9 @@ package struct TokenizeRequest: Sendable, Equatable {
     returnTokenStrings = reader.bool("return_token_strs") ?? false
     let hasMessages = reader.present("messages") != nil
     addSpecialTokens = reader.bool("add_special_tokens") ?? !hasMessages
+    let template = ChatCompletionRequest.Template(&reader)
     if hasMessages {
-      input = .messages(
-        try ChatCompletionRequest.messages(&reader), ChatCompletionRequest.Template(&reader))
+      input = .messages(try ChatCompletionRequest.messages(&reader), template)
     } else {
       input = .prompt(reader.requiredString("prompt"))
     }
