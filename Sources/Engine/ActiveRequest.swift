@@ -7,6 +7,8 @@ struct ActiveRequest {
   let promptCount: Int
   /// Publish the prompt's KV at the end.
   let produces: Bool
+  /// The output is a hidden state.
+  let embeds: Bool
   let events: AsyncStream<TokenEvent>.Continuation
   var sampler: Sampler
   var timings: RequestTimings

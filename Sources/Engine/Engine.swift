@@ -50,7 +50,7 @@ package final class Engine: Sendable {
   /// Queues a request. Its stream yields the output as it comes, then exactly one `finished`; dropping the stream
   /// cancels the request.
   package func submit(_ request: GenerationRequest) throws(EngineError) -> AsyncStream<TokenEvent> {
-    try limits.check(request.promptTokens)
+    try limits.check(request.promptTokens, embeds: request.embeds)
     try admission.enter()
     let number = numbers.wrappingAdd(1, ordering: .relaxed).newValue
     let (stream, continuation) = AsyncStream.makeStream(of: TokenEvent.self)
@@ -93,9 +93,11 @@ struct EngineLimits: Sendable {
   /// Where a sequence ends at the latest: the last token's KV is never needed.
   var maxSequenceTokens: Int { min(contextLength, poolTokens + 1) }
 
-  func check(_ prompt: [Int32]) throws(EngineError) {
+  /// - Parameter embeds: No token comes after the prompt.
+  func check(_ prompt: [Int32], embeds: Bool) throws(EngineError) {
     guard !prompt.isEmpty else { throw .emptyPrompt }
-    guard prompt.count < contextLength else { throw .promptTooLong(tokens: prompt.count, limit: contextLength - 1) }
+    let longest = embeds ? contextLength : contextLength - 1
+    guard prompt.count <= longest else { throw .promptTooLong(tokens: prompt.count, limit: longest) }
     guard prompt.count <= poolTokens else { throw .promptExceedsPool(tokens: prompt.count, poolTokens: poolTokens) }
     if let position = prompt.firstIndex(where: { $0 < 0 || $0 >= vocabularySize }) {
       throw .tokenOutOfVocabulary(token: prompt[position], position: position, vocabularySize: vocabularySize)

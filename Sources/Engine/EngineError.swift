@@ -1,7 +1,7 @@
 /// Why the engine refused a request.
 package enum EngineError: Error, Sendable, Equatable {
   case emptyPrompt
-  /// `limit` is the longest prompt that leaves room for one token of output.
+  /// `limit` is the longest prompt that leaves room for one token of output, if one is asked for.
   case promptTooLong(tokens: Int, limit: Int)
   /// The prompt fits the context, but not the KV pool, were it empty.
   case promptExceedsPool(tokens: Int, poolTokens: Int)

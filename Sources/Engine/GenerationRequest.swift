@@ -26,6 +26,8 @@ package struct GenerationRequest: Sendable {
   package var cacheSalt: String?
   /// The grammar that the output must follow, before its first token.
   package var constraint: (any TokenConstraint)?
+  /// No token is asked for: the output is the hidden state of the prompt's last token.
+  package var embeds = false
 
   package init(
     id: String, promptTokens: [Int32], earlierOutput: Int = 0, sampling: SamplingParameters = SamplingParameters(),

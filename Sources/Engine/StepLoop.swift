@@ -21,6 +21,8 @@ final class StepLoop {
   private let model: any LanguageModel
   private let kv: KVMemory
   private let logits: UnsafeMutableBufferPointer<Float>
+  /// Of the rows of `logits`; the model's until its next step.
+  private var hiddenStates = UnsafeBufferPointer<Float>(start: nil, count: 0)
   private let scratch = SamplerScratch()
   private var batch = ForwardBatch()
 
@@ -141,7 +143,7 @@ final class StepLoop {
       batch.logitRows.append(contentsOf: batch.tokens.count - entry.sampledRows..<batch.tokens.count)
     }
     let rows = batch.logitRows.count
-    model.forward(
+    hiddenStates = model.forward(
       batch, kv: kv, logits: UnsafeMutableBufferPointer(rebasing: logits[..<(rows * model.vocabularySize)]))
     // Lets go of the block tables, so that the scheduler changes its own in place.
     batch.sequences.removeAll(keepingCapacity: true)
@@ -168,6 +170,7 @@ final class StepLoop {
   private func sample(
     _ entry: StepPlan.Entry, of number: UInt64, firstRow: Int, at now: ContinuousClock.Instant
   ) -> GenerationResult.FinishReason? {
+    if requests[number]!.embeds, entry.samples { return embed(number, index: entry.index, row: firstRow, at: now) }
     let width = model.vocabularySize
     if !entry.draft.isEmpty {
       counters.drafts += 1
@@ -186,6 +189,15 @@ final class StepLoop {
     return nil
   }
 
+  private func embed(
+    _ number: UInt64, index: Int, row: Int, at now: ContinuousClock.Instant
+  ) -> GenerationResult.FinishReason {
+    let width = hiddenStates.count / batch.logitRows.count
+    notePrompt(of: number, index: index, at: now)
+    outbox.append((requests[number]!.events, .hiddenState(Array(hiddenStates[row * width..<(row + 1) * width]))))
+    return .stop(token: nil)
+  }
+
   /// Notes how likely a prompt's token is, by the logits of the one before it.
   private func score(_ token: Int32, of number: UInt64, row: Int) {
     let start = row * model.vocabularySize
@@ -198,23 +210,28 @@ final class StepLoop {
   private func note(
     _ token: GeneratedToken, of number: UInt64, index: Int, at now: ContinuousClock.Instant
   ) -> GenerationResult.FinishReason? {
-    let sequence = scheduler.running[index]
     counters.generationTokens += 1
+    notePrompt(of: number, index: index, at: now)
+    let request = requests[number]!
+    outbox.append((request.events, .token(token)))
+    if let stop = request.sampler.stopReason(of: token.id) { return stop }
+    let isFull = scheduler.running[index].tokens.count >= limits.maxSequenceTokens
+    return isFull || request.sampler.outputCount >= request.sampler.parameters.maxTokens ? .length : nil
+  }
+
+  /// The prompt is computed, and what comes after it is there.
+  private func notePrompt(of number: UInt64, index: Int, at now: ContinuousClock.Instant) {
+    let sources = scheduler.running[index].promptSources
     if requests[number]!.timings.firstToken == nil {
       requests[number]!.timings.firstToken = now
-      counters.promptTokens += sequence.promptSources
+      counters.promptTokens += sources
       if requests[number]!.sampler.parameters.promptLogprobs != nil {
         outbox.append((requests[number]!.events, .prompt(requests[number]!.promptLogprobs)))
         requests[number]!.promptLogprobs = []
       }
     }
-    requests[number]!.promptSources = sequence.promptSources
+    requests[number]!.promptSources = sources
     requests[number]!.timings.finished = now
-    let request = requests[number]!
-    outbox.append((request.events, .token(token)))
-    if let stop = request.sampler.stopReason(of: token.id) { return stop }
-    let isFull = sequence.tokens.count >= limits.maxSequenceTokens
-    return isFull || request.sampler.outputCount >= request.sampler.parameters.maxTokens ? .length : nil
   }
 
   private func noteAdmissions(_ numbers: [UInt64]) {

@@ -13,8 +13,8 @@ extension StepLoop {
     var produces = false
     if case .produce = request.handoff { produces = true }
     requests[submission.number] = ActiveRequest(
-      id: request.id, promptCount: request.promptTokens.count, produces: produces, events: submission.events,
-      sampler: sampler, timings: RequestTimings(queued: submission.queued))
+      id: request.id, promptCount: request.promptTokens.count, produces: produces, embeds: request.embeds,
+      events: submission.events, sampler: sampler, timings: RequestTimings(queued: submission.queued))
     var sequence = SequenceState(
       number: submission.number, promptTokens: request.promptTokens, cacheSalt: request.cacheSalt,
       scoresPrompt: request.sampling.promptLogprobs != nil)

@@ -1,11 +1,13 @@
 import KVTransfer
 
-/// What a request's stream yields: tokens in order, then exactly one `finished`.
+/// What a request's stream yields: tokens in order, or one hidden state; then exactly one `finished`.
 package enum TokenEvent: Sendable {
   /// Before the first token, if `SamplingParameters.promptLogprobs` asks for it: the prompt's tokens from its second on,
   /// each given those before it.
   case prompt([TokenLogprobs])
   case token(GeneratedToken)
+  /// Of the prompt's last token after the model's last norm, if the request `embeds`.
+  case hiddenState([Float])
   case finished(GenerationResult)
 }
 

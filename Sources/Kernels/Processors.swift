@@ -12,13 +12,13 @@ package enum Processors {
   }
 
   /// Calls `body` on one processor, or wherever it is if the system does not allow that one.
-  package static func run(on processor: Int, _ body: () -> Void) {
+  package static func run<Result>(on processor: Int, _ body: () -> Result) -> Result {
     var before = [UInt64](repeating: 0, count: words)
     guard (0..<64 * words).contains(processor), xs_get_processors(&before) == 0 else { return body() }
     var only = [UInt64](repeating: 0, count: words)
     only[processor / 64] = 1 << UInt64(processor % 64)
     _ = xs_set_processors(only)
-    body()
-    _ = xs_set_processors(before)
+    defer { _ = xs_set_processors(before) }
+    return body()
   }
 }

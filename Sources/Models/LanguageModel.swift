@@ -1,6 +1,6 @@
 import KVBlocks
 
-/// What the engine knows of a model: token ids + KV blocks in, logits out.
+/// What the engine knows of a model: token ids + KV blocks in, logits and hidden states out.
 ///
 /// Not `Sendable`: the step loop's thread owns it. A row's logits are the same bits whatever else is in the batch,
 /// however the prompt was cut into chunks, and whoever computed the KV blocks.
@@ -15,7 +15,12 @@ package protocol LanguageModel: AnyObject {
   /// - Parameters:
   ///   - batch: New tokens of one or more sequences; every earlier position's KV is already in its blocks.
   ///   - logits: `[batch.logitRows.count, vocabularySize]`, row-major, in the order of `batch.logitRows`.
-  func forward(_ batch: ForwardBatch, kv: KVMemory, logits: UnsafeMutableBufferPointer<Float>)
+  /// - Returns: The same rows' hidden states after the last norm, which the output matrix makes the logits of:
+  ///   `[batch.logitRows.count, width]`, the model's own until the next call.
+  @discardableResult
+  func forward(
+    _ batch: ForwardBatch, kv: KVMemory, logits: UnsafeMutableBufferPointer<Float>
+  ) -> UnsafeBufferPointer<Float>
 }
 
 /// The new tokens of one step: the sequences' rows lie one after the other.

@@ -44,10 +44,13 @@ package final class LlamaModel: LanguageModel {
   package var vocabularySize: Int { configuration.vocabularySize }
   package var contextLength: Int { configuration.contextLength }
 
-  package func forward(_ batch: ForwardBatch, kv: KVMemory, logits: UnsafeMutableBufferPointer<Float>) {
+  @discardableResult
+  package func forward(
+    _ batch: ForwardBatch, kv: KVMemory, logits: UnsafeMutableBufferPointer<Float>
+  ) -> UnsafeBufferPointer<Float> {
     let rows = batch.tokens.count
     precondition(kv.layout == kvLayout && logits.count >= batch.logitRows.count * vocabularySize)
-    guard rows > 0 else { return }
+    guard rows > 0 else { return UnsafeBufferPointer(start: nil, count: 0) }
     scratch.reserve(rows: rows, for: configuration)
     embed(batch)
     scratch.blockTables.removeAll(keepingCapacity: true)
@@ -64,6 +67,7 @@ package final class LlamaModel: LanguageModel {
       }
     }
     project(rows: batch.logitRows.count, into: logits)
+    return UnsafeBufferPointer(start: scratch.normed, count: batch.logitRows.count * configuration.width)
   }
 
   /// Token embeddings into the residual stream, and the angles of each row's position.

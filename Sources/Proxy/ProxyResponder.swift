@@ -30,8 +30,8 @@ final class ProxyResponder: HTTPResponder {
     }
     guard !endpoint.needsKey || context.clientKeys.accept(request.headers) else { return writer.send(.unauthorized) }
     switch endpoint {
-    case .completions, .chat, .responses, .messages: generate(visit, endpoint)
-    case .tokenize, .detokenize, .embeddings, .score, .rerank, .pooling, .classify:
+    case .completions, .chat, .responses, .messages, .embeddings: compute(visit, endpoint)
+    case .tokenize, .detokenize, .score, .rerank, .pooling, .classify:
       visit.admit(body: nil)
     case .models: ModelList.gather(for: request, writer: writer, loop: loop)
     case .health: writer.send(.ok)
@@ -49,9 +49,9 @@ final class ProxyResponder: HTTPResponder {
     }
   }
 
-  private func generate(_ visit: Visit, _ endpoint: Endpoint) {
+  private func compute(_ visit: Visit, _ endpoint: Endpoint) {
     do {
-      let body = try ClientBody(visit.request.body, limit: endpoint.limit)
+      let body = try ClientBody(visit.request.body, limit: endpoint.limit, generates: endpoint.generates)
       visit.admit(body: context.clientKeys.isEmpty ? body : body.salted(for: visit.request.headers))
     } catch {
       visit.writer.send(.badRequest("\(error)"))

@@ -47,6 +47,7 @@ struct ChoiceRun {
         } else {
           try await emit(delta, decoder.tokenCount)
         }
+      case .hiddenState: break
       case .finished(let result):
         if isCut { return Outcome(result: result, reason: .stop, outputTokens: decoder.tokenCount) }
         let end = plan.isEchoOnly ? ChoiceEnd(.length) : try Self.end(of: result)
@@ -66,7 +67,8 @@ struct ChoiceRun {
     if tokenCount < plan.decoding.maxTokens { engine.cancel(plan.request.id) }
   }
 
-  private static func end(of result: GenerationResult) throws(APIError) -> ChoiceEnd {
+  /// - Throws: What the client is told of a request that did not come to its end.
+  static func end(of result: GenerationResult) throws(APIError) -> ChoiceEnd {
     switch result.reason {
     case .stop(let token): return ChoiceEnd(.stop, stopReason: token.map { .integer(Int64($0)) } ?? .null)
     case .length: return ChoiceEnd(.length)

@@ -77,7 +77,7 @@ struct GenerationPlan: Sendable {
 
 extension GenerationPlan {
   /// Keeps this request's KV apart from all that has another salt.
-  mutating func saltKV(_ salt: String) {
+  mutating func saltKV(_ salt: String?) {
     for index in choices.indices { choices[index].request.cacheSalt = salt }
   }
 }

@@ -25,6 +25,9 @@ enum OpenAPIDocument {
     Path(
       method: "post", pattern: "/v1/messages", summary: "Answer a conversation, as Anthropic's API words it.",
       body: "MessagesRequest", mayRefuse: true),
+    Path(
+      method: "post", pattern: "/v1/embeddings", summary: "Vectors of texts: the last token's hidden state.",
+      body: "EmbeddingRequest", mayRefuse: true),
     Path(method: "post", pattern: "/tokenize", summary: "Text or messages to token ids.", body: "TokenizeRequest"),
     Path(method: "post", pattern: "/detokenize", summary: "Token ids to text.", body: "DetokenizeRequest"),
     Path(
@@ -43,6 +46,9 @@ enum OpenAPIDocument {
     Path(pattern: "/metrics", summary: "Prometheus metrics.", answer: "text/plain"),
     Path(pattern: "/openapi.json", summary: "This document."),
   ]
+
+  /// Bodies that may ask for a stream.
+  private static let streamed = ["CompletionRequest", "ChatCompletionRequest", "ResponsesRequest", "MessagesRequest"]
 
   static func document(version: String) -> BodyValue {
     var members = BodyValue.Fields()
@@ -79,7 +85,7 @@ enum OpenAPIDocument {
   private static func responses(_ path: Path) -> BodyValue.Fields {
     var content = BodyValue.Fields()
     if !path.answer.isEmpty { content[path.answer] = [:] }
-    if path.method == "post", path.mayRefuse { content["text/event-stream"] = [:] }
+    if path.body.map(streamed.contains) ?? false { content["text/event-stream"] = [:] }
     var responses = BodyValue.Fields()
     responses["200"] =
       content.members.isEmpty ? ["description": "Done."] : ["description": "Done.", "content": .object(content)]
@@ -110,6 +116,7 @@ enum OpenAPIDocument {
       "ChatCompletionRequest": object(generation + chat, required: ["messages"]),
       "ResponsesRequest": object(responses, required: ["input"]),
       "MessagesRequest": object(messages, required: ["messages", "max_tokens"]),
+      "EmbeddingRequest": object(embedding, required: ["input"]),
       "TokenizeRequest": object([
         ("model", "string"), ("prompt", "string"), ("messages", "array"), ("add_special_tokens", "boolean"),
         ("return_token_strs", "boolean"), ("add_generation_prompt", "boolean"), ("continue_final_message", "boolean"),
@@ -163,6 +170,12 @@ enum OpenAPIDocument {
     ("tool_choice", "any"), ("parallel_tool_calls", "boolean"), ("metadata", "object"), ("user", "string"),
     ("top_k", "integer"), ("min_p", "number"), ("seed", "integer"), ("stop", "any"), ("cache_salt", "string"),
     ("request_id", "string"), ("kv_transfer_params", "object"),
+  ]
+  private static let embedding: [(name: String, type: String)] = [
+    ("model", "string"), ("input", "any"), ("encoding_format", "string"), ("use_activation", "boolean"),
+    ("dimensions", "integer"), ("embed_dtype", "string"), ("endianness", "string"), ("padding", "string"),
+    ("add_special_tokens", "boolean"), ("truncate_prompt_tokens", "integer"), ("truncation_side", "string"),
+    ("cache_salt", "string"), ("request_id", "string"), ("user", "string"),
   ]
   private static let messages: [(name: String, type: String)] = [
     ("model", "string"), ("messages", "array"), ("system", "any"), ("max_tokens", "integer"),

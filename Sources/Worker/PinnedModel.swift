@@ -21,8 +21,11 @@ final class PinnedModel: LanguageModel {
   var contextLength: Int { model.contextLength }
   var kvLayout: KVLayout { model.kvLayout }
 
-  func forward(_ batch: ForwardBatch, kv: KVMemory, logits: UnsafeMutableBufferPointer<Float>) {
+  @discardableResult
+  func forward(
+    _ batch: ForwardBatch, kv: KVMemory, logits: UnsafeMutableBufferPointer<Float>
+  ) -> UnsafeBufferPointer<Float> {
     guard let processor else { return model.forward(batch, kv: kv, logits: logits) }
-    Processors.run(on: processor) { model.forward(batch, kv: kv, logits: logits) }
+    return Processors.run(on: processor) { model.forward(batch, kv: kv, logits: logits) }
   }
 }

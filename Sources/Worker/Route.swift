@@ -6,7 +6,7 @@ enum Route: Equatable {
   case models
   case model(String)
   case tokenize, detokenize
-  case completions, chatCompletions, responses, messages
+  case completions, chatCompletions, responses, messages, embeddings
   /// A router's word that nobody will pull a handoff.
   case releaseHandoff
   case resetPrefixCache
@@ -21,7 +21,7 @@ enum Route: Equatable {
   var isOpen: Bool {
     switch self {
     case .health, .ready, .ping, .version, .load, .metrics, .openAPI: true
-    case .models, .model, .tokenize, .detokenize, .completions, .chatCompletions, .responses, .messages,
+    case .models, .model, .tokenize, .detokenize, .completions, .chatCompletions, .responses, .messages, .embeddings,
       .releaseHandoff, .resetPrefixCache:
       false
     }
@@ -44,6 +44,7 @@ enum Route: Equatable {
     case .chatCompletions: "/v1/chat/completions"
     case .responses: "/v1/responses"
     case .messages: "/v1/messages"
+    case .embeddings: "/v1/embeddings"
     case .releaseHandoff: "/kv/release"
     case .resetPrefixCache: "/reset_prefix_cache"
     case .openAPI: "/openapi.json"
@@ -53,7 +54,7 @@ enum Route: Equatable {
   private static let exact: [String: Route] = {
     let routes: [Route] = [
       .health, .ready, .ping, .version, .load, .metrics, .models, .tokenize, .detokenize, .completions,
-      .chatCompletions, .responses, .messages, .releaseHandoff, .resetPrefixCache, .openAPI,
+      .chatCompletions, .responses, .messages, .embeddings, .releaseHandoff, .resetPrefixCache, .openAPI,
     ]
     return Dictionary(uniqueKeysWithValues: routes.map { ($0.pattern, $0) })
   }()
@@ -83,7 +84,7 @@ enum Route: Equatable {
 
   private var methods: [HTTPMethod] {
     switch self {
-    case .tokenize, .detokenize, .completions, .chatCompletions, .responses, .messages, .releaseHandoff,
+    case .tokenize, .detokenize, .completions, .chatCompletions, .responses, .messages, .embeddings, .releaseHandoff,
       .resetPrefixCache:
       [.POST]
     case .ping: [.GET, .POST]

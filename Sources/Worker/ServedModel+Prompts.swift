@@ -3,11 +3,14 @@ import Tokenization
 
 /// From what a client sends to token ids.
 extension ServedModel {
-  func tokens(of prompt: CompletionRequest.Prompt, addSpecialTokens: Bool) throws(APIError) -> [Int32] {
+  /// - Parameter param: The field that the prompt came in.
+  func tokens(
+    of prompt: CompletionRequest.Prompt, addSpecialTokens: Bool, param: String = "prompt"
+  ) throws(APIError) -> [Int32] {
     switch prompt {
     case .text(let text): return tokenizer.encode(text, addSpecial: addSpecialTokens, parseSpecial: true)
     case .tokens(let ids):
-      try check(ids, param: "prompt")
+      try check(ids, param: param)
       return ids
     }
   }
@@ -100,14 +103,14 @@ extension ServedModel {
   }
 
   /// - Parameters:
-  ///   - maxTokens: as asked for; nil: whatever fits.
+  ///   - outputTokens: That many must have room behind the prompt.
   /// - Throws: A 400 with both numbers if prompt and output do not fit the context.
   func fit(
-    _ tokens: [Int32], truncation: RequestOptions.Truncation?, maxTokens: Int?
+    _ tokens: [Int32], truncation: RequestOptions.Truncation?, outputTokens: Int
   ) throws(APIError) -> [Int32] {
     var tokens = tokens
     if let truncation {
-      let limit = truncation.tokens ?? maxModelLength - max(1, maxTokens ?? 1)
+      let limit = truncation.tokens ?? maxModelLength - outputTokens
       if limit > maxModelLength {
         throw .badValue(
           "truncate_prompt_tokens=\(limit) cannot be greater than max_model_len=\(maxModelLength).",
@@ -116,9 +119,9 @@ extension ServedModel {
       tokens = Array(truncation.keepsEnd ? tokens.suffix(max(1, limit)) : tokens.prefix(max(1, limit)))
     }
     if tokens.isEmpty { throw .badValue("The prompt has no tokens.", param: "prompt") }
-    if tokens.count + max(1, maxTokens ?? 1) > maxModelLength {
+    if tokens.count + outputTokens > maxModelLength {
       throw .tooLong(
-        promptTokens: tokens.count, outputTokens: max(1, maxTokens ?? 1), contextLength: maxModelLength)
+        promptTokens: tokens.count, outputTokens: outputTokens, contextLength: maxModelLength)
     }
     return tokens
   }

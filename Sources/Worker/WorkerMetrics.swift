@@ -97,6 +97,18 @@ struct WorkerMetrics: Sendable {
     }
   }
 
+  /// One input whose embedding was made.
+  func observe(embeddingOf result: GenerationResult, promptTokens: Int) {
+    let timings = result.timings
+    finished[.stop]?.increment()
+    if let value = timings.prefillTime { prefillTime.observe(value) }
+    if let value = timings.inferenceTime { inferenceTime.observe(value) }
+    queueTime.observe(timings.queueTime)
+    endToEnd.observe(timings.queued.duration(to: timings.finished))
+    promptLength.observe(Double(promptTokens))
+    computedLength.observe(Double(result.promptTokens.computed))
+  }
+
   /// One request whose client left, or that failed after it was accepted.
   func observeFailure(_ reason: ChoiceEnd.Reason) { finished[reason]?.increment() }
 }

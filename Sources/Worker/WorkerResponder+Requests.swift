@@ -14,7 +14,7 @@ extension WorkerResponder {
       if case .text(let text) = prompt { try model.checkLength(text, truncation: request.options.truncation) }
       let whole = try model.tokens(of: prompt, addSpecialTokens: request.options.addSpecialTokens)
       let tokens = try model.fit(
-        whole, truncation: request.options.truncation, maxTokens: request.sampling.maxTokens)
+        whole, truncation: request.options.truncation, outputTokens: max(1, request.sampling.maxTokens ?? 1))
       let echo = request.echo ? model.text(of: whole == tokens ? prompt : .tokens(tokens)) : ""
       prompts.append(
         PromptPlan(tokens: tokens, echo: echo, maxTokens: min(limit, model.maxModelLength - tokens.count)))
@@ -46,6 +46,27 @@ extension WorkerResponder {
     (try plan(request.chat, id: "msg_\(id.text)", now), MessagesFormat())
   }
 
+  func plan(
+    _ request: EmbeddingRequest, _ id: RequestID, salt: String?, _ now: Int
+  ) throws(APIError) -> EmbeddingPlan {
+    let options = request.options
+    try model.check(name: options.model)
+    try checkQueue(request.inputs.count, "inputs", param: "input")
+    let head = model.head(id: "embd-\(id.text)", model: options.model, now: now)
+    let number = RequestID.random(digits: 8)
+    var requests: [GenerationRequest] = []
+    for (index, input) in request.inputs.enumerated() {
+      if case .text(let text) = input { try model.checkLength(text, truncation: options.truncation) }
+      let tokens = try model.fit(
+        model.tokens(of: input, addSpecialTokens: options.addSpecialTokens, param: "input"),
+        truncation: options.truncation, outputTokens: 0)
+      var request = GenerationRequest(id: "\(head.id)-\(index)-\(number)", promptTokens: tokens, cacheSalt: salt)
+      request.embeds = true
+      requests.append(request)
+    }
+    return EmbeddingPlan(head: head, requests: requests, encoding: request.encoding, normalizes: request.normalizes)
+  }
+
   /// - Parameter id: As the answer bears it.
   private func plan(
     _ request: ChatCompletionRequest, id: String, _ now: Int
@@ -56,7 +77,7 @@ extension WorkerResponder {
     try model.checkLength(text, truncation: request.options.truncation)
     let tokens = try model.fit(
       model.tokens(of: .text(text), addSpecialTokens: request.options.addSpecialTokens),
-      truncation: request.options.truncation, maxTokens: request.sampling.maxTokens)
+      truncation: request.options.truncation, outputTokens: max(1, request.sampling.maxTokens ?? 1))
     let room = model.maxModelLength - tokens.count
     let prompt = PromptPlan(
       tokens: tokens, echo: request.echo ? model.echo(of: request) : "",
@@ -91,13 +112,15 @@ extension WorkerResponder {
   private func check(_ options: RequestOptions, _ sampling: SamplingFields, prompts: Int) throws(APIError) {
     try model.check(name: options.model)
     try sampling.validate(contextLength: model.maxModelLength, vocabularySize: model.vocabularySize)
-    // A 503 would promise that it fits later.
-    if sampling.n * prompts > maxWaiting {
-      throw .badValue(
-        "The request asks for \(sampling.n * prompts) choices, and at most \(maxWaiting) may wait at this worker. Ask for "
-          + "fewer prompts or a smaller n, or start the worker with a higher --max-waiting.", param: "n",
-        value: "\(sampling.n)")
-    }
+    try checkQueue(sampling.n * prompts, "choices", param: "n")
+  }
+
+  /// A 503 would promise that it fits later.
+  private func checkQueue(_ count: Int, _ what: String, param: String) throws(APIError) {
+    guard count > maxWaiting else { return }
+    throw .badValue(
+      "The request asks for \(count) \(what), and at most \(maxWaiting) may wait at this worker. Ask for fewer, or start "
+        + "the worker with a higher --max-waiting.", param: param)
   }
 
   private func plan(

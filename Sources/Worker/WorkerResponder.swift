@@ -62,7 +62,7 @@ final class WorkerResponder: HTTPResponder {
       return answer(.unauthorized, route, writer, headers)
     }
     switch route {
-    case .tokenize, .detokenize, .completions, .chatCompletions, .responses, .messages, .releaseHandoff:
+    case .tokenize, .detokenize, .completions, .chatCompletions, .responses, .messages, .embeddings, .releaseHandoff:
       let exchange = Exchange(request: request, route: route, id: id, writer: writer)
       let task = Task { await self.handle(exchange) }
       writer.onClientGone { task.cancel() }
@@ -91,7 +91,8 @@ final class WorkerResponder: HTTPResponder {
     case .resetPrefixCache:
       engine.resetPrefixCache()
       return HTTPReply(status: .ok)
-    case .metrics, .tokenize, .detokenize, .completions, .chatCompletions, .responses, .messages, .releaseHandoff:
+    case .metrics, .tokenize, .detokenize, .completions, .chatCompletions, .responses, .messages, .embeddings,
+      .releaseHandoff:
       return .notFound
     }
   }
@@ -135,6 +136,7 @@ final class WorkerResponder: HTTPResponder {
   private enum Work: Sendable {
     case answer(HTTPReply)
     case generate(GenerationPlan, any GenerationFormat, RequestID)
+    case embed(EmbeddingPlan, RequestID)
   }
 
   private func handle(_ exchange: Exchange) async {
@@ -158,6 +160,14 @@ final class WorkerResponder: HTTPResponder {
         let summary = try await run.respond(exchange.writer, headers: headers)
         http.count(exchange.route, status: .ok)
         log(summary, exchange, since: started, logger)
+      case .embed(let plan, let id):
+        exchange.id = id
+        logger[metadataKey: "request.id"] = "\(id.text)"
+        http.beginGeneration()
+        defer { http.endGeneration() }
+        let run = EmbeddingRun(plan: plan, engine: engine, metrics: metrics, contextLength: model.maxModelLength)
+        answer(.json(try await run.body()), exchange.route, exchange.writer, exchange.headers)
+        log(plan, exchange, since: started, logger)
       }
     } catch {
       fail(error, exchange, logger)
@@ -179,6 +189,10 @@ final class WorkerResponder: HTTPResponder {
     case .completions:
       let request = try CompletionRequest(fields)
       return try generate(exchange, request.options) { (id) throws(APIError) in try plan(request, id, now) }
+    case .embeddings:
+      let request = try EmbeddingRequest(fields)
+      let id = exchange.id(inBody: request.options.requestID)
+      return .embed(try plan(request, id, salt: salt(exchange, request.options), now), id)
     case .responses:
       let request = try ResponsesRequest(fields)
       return try generate(exchange, request.chat.options) { (id) throws(APIError) in try plan(request, id, now) }
@@ -197,10 +211,14 @@ final class WorkerResponder: HTTPResponder {
   ) throws(APIError) -> Work {
     let id = exchange.id(inBody: options.requestID)
     var (plan, format) = try plan(id)
-    if !apiKeys.isEmpty, let authorization = exchange.request.headers.authorization {
-      plan.saltKV(TenantSalt.salt(authorization: authorization, own: options.cacheSalt))
-    }
+    plan.saltKV(salt(exchange, options))
     return .generate(plan, format, id)
+  }
+
+  /// What keeps this request's KV apart; nil: it is anybody's.
+  private func salt(_ exchange: Exchange, _ options: RequestOptions) -> String? {
+    guard !apiKeys.isEmpty, let authorization = exchange.request.headers.authorization else { return options.cacheSalt }
+    return TenantSalt.salt(authorization: authorization, own: options.cacheSalt)
   }
 
   private func fail(_ error: any Error, _ exchange: Exchange, _ logger: Logger) {
@@ -223,6 +241,18 @@ final class WorkerResponder: HTTPResponder {
       exchange.writer.abort()
       if logsRequests { logger.info("Client left", metadata: ["path": "\(exchange.route.pattern)"]) }
     }
+  }
+
+  private func log(
+    _ plan: EmbeddingPlan, _ exchange: Exchange, since started: ContinuousClock.Instant, _ logger: Logger
+  ) {
+    guard logsRequests else { return }
+    logger.info(
+      "Request served",
+      metadata: [
+        "path": "\(exchange.route.pattern)", "prompt.tokens": "\(plan.promptTokens)",
+        "duration": "\(ContinuousClock.now - started)",
+      ])
   }
 
   private func log(

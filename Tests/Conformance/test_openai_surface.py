@@ -136,3 +136,19 @@ def test_what_is_not_served_is_named(clients):
         with pytest.raises(openai.BadRequestError) as caught:
             client.completions.create(model=EXAMPLE_MODEL, prompt="Hi", suffix="there")
         assert "suffix" in str(caught.value)
+
+
+def test_embeddings_are_the_same_numbers_in_every_form_and_from_everywhere(clients):
+    texts = ["The sea is calm.", "The sea is rough.", "A table of logarithms"]
+    answers = [client.embeddings.create(model=EXAMPLE_MODEL, input=texts) for client in clients]
+    vectors = [[item.embedding for item in answer.data] for answer in answers]
+    assert vectors[0] == vectors[1] and [len(vector) for vector in vectors[0]] == [576] * 3
+    assert answers[0].usage == answers[1].usage and answers[0].usage.total_tokens == answers[0].usage.prompt_tokens > 9
+    plain = clients[0].embeddings.create(model=EXAMPLE_MODEL, input=texts, encoding_format="float")
+    assert [item.embedding for item in plain.data] == vectors[0]
+
+    def closeness(a, b):
+        return sum(x * y for x, y in zip(vectors[0][a], vectors[0][b]))
+
+    assert abs(closeness(0, 0) - 1) < 1e-5
+    assert closeness(0, 1) > closeness(0, 2)

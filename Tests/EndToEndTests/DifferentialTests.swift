@@ -18,44 +18,34 @@ import Worker
   }()
 
   @Test(.timeLimit(.minutes(3)))
-  func `Random requests have the same body from 1p1d and from a single worker`() async throws {
+  func `Random requests have the same body from 2p1d and from a single worker`() async throws {
     var dice = SplitMix64(seed: 2026)
-    let requests = (0..<400).map { _ in RandomRequest(using: &dice) }
+    let requests = (0..<500).map { number in
+      switch number % 25 {
+      case 0..<20: RandomRequest(using: &dice)
+      case 20..<23: RandomRequest(ofBlocksUsing: &dice)
+      default: RandomRequest(ofEmbeddingsUsing: &dice)
+      }
+    }
     let expected = try await Deployment.single(model: Self.model.path) { worker in
       try await Self.answers(to: requests, port: worker.port)
     }
-    try await Deployment.run(prefillers: 1, decoders: 1, transports: .auto, model: Self.model.path) { deployment in
+    try await Deployment.run(prefillers: 2, decoders: 1, transports: .auto, model: Self.model.path) { deployment in
       let answers = try await Self.answers(to: requests, port: deployment.proxy.port)
       for (request, (ours, single)) in zip(requests, zip(answers, expected)) {
         let asked = String(decoding: request.body.encoded, as: UTF8.self)
         #expect(ours == single, "\(request.path) \(asked)")
       }
-      #expect(deployment.decoders[0].statistics.pullSuccesses > 100)
+      #expect(deployment.decoders[0].statistics.pullSuccesses > 150)
       #expect(deployment.decoders[0].statistics.pullFailures == 0)
     }
-    // The dice must not have made a heap of refusals, nor none.
-    let served = expected.count { $0.status == 200 }
-    #expect((300...390).contains(served), "\(served) of 400 served")
+    // The dice must not have made a heap of refusals anywhere, nor none.
     #expect(expected.allSatisfy { $0.status == 200 || $0.status == 400 })
-  }
-
-  @Test(.timeLimit(.minutes(3)))
-  func `Responses and messages have the same body from 1p1d and from a single worker`() async throws {
-    var dice = SplitMix64(seed: 7)
-    let requests = (0..<60).map { _ in RandomRequest(ofBlocksUsing: &dice) }
-    let expected = try await Deployment.single(model: Self.model.path) { worker in
-      try await Self.answers(to: requests, port: worker.port)
+    for path in Set(requests.map(\.path)) {
+      let statuses = zip(requests, expected).filter { $0.0.path == path }.map(\.1.status)
+      let served = statuses.count { $0 == 200 }
+      #expect(served * 3 > statuses.count * 2 && served < statuses.count, "\(path): \(served) of \(statuses.count)")
     }
-    try await Deployment.run(prefillers: 1, decoders: 1, transports: .auto, model: Self.model.path) { deployment in
-      let answers = try await Self.answers(to: requests, port: deployment.proxy.port)
-      for (request, (ours, single)) in zip(requests, zip(answers, expected)) {
-        #expect(ours == single, "\(request.path) \(String(decoding: request.body.encoded, as: UTF8.self))")
-      }
-      // All but those of one token, which a prefiller answers alone.
-      #expect(deployment.decoders[0].statistics.pullSuccesses > 40)
-      #expect(deployment.decoders[0].statistics.pullFailures == 0)
-    }
-    #expect(expected.allSatisfy { $0.status == 200 })
   }
 
   /// An answer without what is new each time: ids and times.

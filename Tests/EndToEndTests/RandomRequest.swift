@@ -33,7 +33,7 @@ struct RandomRequest: Sendable {
     body = .object(fields)
   }
 
-  /// One of `/v1/responses` or `/v1/messages` that is served.
+  /// One of `/v1/responses` or `/v1/messages`.
   init(ofBlocksUsing dice: inout SplitMix64) {
     let isMessage = Bool.random(using: &dice)
     path = isMessage ? "/v1/messages" : "/v1/responses"
@@ -48,15 +48,52 @@ struct RandomRequest: Sendable {
     if Self.chance(2, &dice) { fields["stream"] = true }
     if Self.chance(4, &dice) { fields[isMessage ? "stop_sequences" : "stop"] = ["e", "t"] }
     if Self.chance(4, &dice) { fields["top_k"] = 7 }
-    if Self.chance(3, &dice) {
-      let schema: BodyValue = ["type": "object", "properties": ["on": ["type": "boolean"]], "required": ["on"]]
-      fields["tools"] =
-        isMessage
-        ? [["name": "switch", "input_schema": schema]]
-        : [["type": "function", "name": "switch", "parameters": schema]]
-      fields["tool_choice"] = isMessage ? ["type": "any"] : "required"
-      fields[isMessage ? "max_tokens" : "max_output_tokens"] = BodyValue(Int.random(in: 2...60, using: &dice))
+    if Self.chance(8, &dice) { fields[isMessage ? "thinking" : "reasoning"] = ["type": "enabled", "effort": "low"] }
+    if !isMessage { Self.addResponseFields(to: &fields, &dice) }
+    if fields["text"] == nil, Self.chance(3, &dice) { Self.addBlockTools(to: &fields, isMessage: isMessage, &dice) }
+    body = .object(fields)
+  }
+
+  private static func addBlockTools(
+    to fields: inout BodyValue.Fields, isMessage: Bool, _ dice: inout SplitMix64
+  ) {
+    let schema: BodyValue = ["type": "object", "properties": ["on": ["type": "boolean"]], "required": ["on"]]
+    fields["tools"] =
+      isMessage
+      ? [["name": "switch", "input_schema": schema]]
+      : [["type": "function", "name": "switch", "parameters": schema]]
+    fields["tool_choice"] = isMessage ? ["type": "any"] : "required"
+    fields[isMessage ? "max_tokens" : "max_output_tokens"] = BodyValue(Int.random(in: 2...60, using: &dice))
+  }
+
+  private static func addResponseFields(to fields: inout BodyValue.Fields, _ dice: inout SplitMix64) {
+    if chance(3, &dice) {
+      fields["temperature"] = .number(.random(in: 0.2...1.5, using: &dice))
+      fields["seed"] = BodyValue(Int.random(in: 0...999, using: &dice))
+      fields["top_p"] = .number(.random(in: 0.3...1, using: &dice))
     }
+    if chance(3, &dice) { fields["metadata"] = ["a": "b"] }
+    if chance(4, &dice) {
+      let schema: BodyValue = ["type": "object", "properties": ["n": ["type": "integer"]], "required": ["n"]]
+      fields["text"] = ["format": ["type": "json_schema", "name": "s", "schema": schema]]
+    }
+  }
+
+  /// One of `/v1/embeddings`.
+  init(ofEmbeddingsUsing dice: inout SplitMix64) {
+    path = "/v1/embeddings"
+    var fields = BodyValue.Fields()
+    let inputs: [BodyValue] = [
+      .string(Self.text(&dice)), [.string(Self.text(&dice)), .string(Self.text(&dice))], Self.ids(30, &dice),
+      [Self.ids(3, &dice), Self.ids(90, &dice), Self.ids(1, &dice)],
+    ]
+    fields["input"] = inputs.randomElement(using: &dice)!
+    if Self.chance(2, &dice) { fields["model"] = "tiny" }
+    if Self.chance(3, &dice) { fields["encoding_format"] = ["float", "base64"].randomElement(using: &dice) }
+    if Self.chance(3, &dice) { fields["use_activation"] = .bool(Bool.random(using: &dice)) }
+    if Self.chance(6, &dice) { fields["add_special_tokens"] = false }
+    if Self.chance(10, &dice) { fields["dimensions"] = 16 }
+    Self.addWording(to: &fields, &dice)
     body = .object(fields)
   }
 

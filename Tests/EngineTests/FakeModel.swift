@@ -13,6 +13,8 @@ final class FakeModel: LanguageModel {
   let contextLength: Int
   let kvLayout: KVLayout
   private let gate: StepGate?
+  /// Three numbers a row, a hash of all that the row's logits are a hash of.
+  private let hiddenStates = UnsafeMutableBufferPointer<Float>.allocate(capacity: 3 << 12)
 
   static let vocabularySize = 211
 
@@ -30,7 +32,12 @@ final class FakeModel: LanguageModel {
     self.gate = gate
   }
 
-  func forward(_ batch: ForwardBatch, kv: KVMemory, logits: UnsafeMutableBufferPointer<Float>) {
+  deinit { hiddenStates.deallocate() }
+
+  @discardableResult
+  func forward(
+    _ batch: ForwardBatch, kv: KVMemory, logits: UnsafeMutableBufferPointer<Float>
+  ) -> UnsafeBufferPointer<Float> {
     gate?.pass()
     var logitRow = 0
     for sequence in batch.sequences {
@@ -45,10 +52,12 @@ final class FakeModel: LanguageModel {
         }
         let start = logitRow * vocabularySize
         Self.fill(UnsafeMutableBufferPointer(rebasing: logits[start..<start + vocabularySize]), from: state)
+        Self.fill(UnsafeMutableBufferPointer(rebasing: hiddenStates[3 * logitRow..<3 * logitRow + 3]), from: ~state)
         logitRow += 1
       }
     }
     precondition(logitRow == batch.logitRows.count && logits.count == logitRow * vocabularySize)
+    return UnsafeBufferPointer(rebasing: hiddenStates[..<(3 * logitRow)])
   }
 
   // MARK: KV in blocks
@@ -90,6 +99,24 @@ final class FakeModel: LanguageModel {
     for index in logits.indices { logits[index] = Float(generator.next() >> 40) / Float(1 << 21) - 4 }
   }
 
+  /// The hidden state of a prompt's last token, computed without engine, blocks or batches.
+  static func expectedHiddenState(_ prompt: [Int32]) -> [Float] {
+    let hidden = UnsafeMutableBufferPointer<Float>.allocate(capacity: 3)
+    defer { hidden.deallocate() }
+    fill(hidden, from: ~state(of: prompt))
+    return Array(hidden)
+  }
+
+  private static func state(of tokens: [Int32]) -> UInt64 {
+    var key: UInt64 = 0
+    var state: UInt64 = 0
+    for (position, token) in tokens.enumerated() {
+      key = chain(token, position, after: key)
+      state = absorb(state, key, mix(key))
+    }
+    return state
+  }
+
   /// What an engine must put out, computed without engine, blocks or batches.
   static func expectedTokens(
     _ prompt: [Int32], _ parameters: SamplingParameters, eosTokenIDs: Set<Int32> = [], maxTokens: Int? = nil
@@ -102,13 +129,7 @@ final class FakeModel: LanguageModel {
     let logits = UnsafeMutableBufferPointer<Float>.allocate(capacity: vocabularySize)
     defer { logits.deallocate() }
     while output.count < min(maxTokens ?? .max, parameters.maxTokens) {
-      var key: UInt64 = 0
-      var state: UInt64 = 0
-      for (position, token) in tokens.enumerated() {
-        key = chain(token, position, after: key)
-        state = absorb(state, key, mix(key))
-      }
-      fill(logits, from: state)
+      fill(logits, from: state(of: tokens))
       let next = sampler.sample(logits, scratch: scratch)
       output.append(next.id)
       tokens.append(next.id)

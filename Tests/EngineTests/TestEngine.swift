@@ -54,6 +54,7 @@ struct Output: Sendable {
   var tokens: [GeneratedToken] = []
   var results: [GenerationResult] = []
   var promptScores: [[TokenLogprobs]] = []
+  var hiddenStates: [[Float]] = []
   /// Tokens that came after a `finished`.
   var lateTokens = 0
 
@@ -66,6 +67,7 @@ struct Output: Sendable {
   mutating func add(_ event: TokenEvent) {
     switch event {
     case .prompt(let scores): promptScores.append(scores)
+    case .hiddenState(let values): hiddenStates.append(values)
     case .token(let token):
       if !results.isEmpty { lateTokens += 1 }
       tokens.append(token)

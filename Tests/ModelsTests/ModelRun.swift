@@ -83,12 +83,17 @@ final class ModelRun {
 
   func free(_ sequences: [Sequence]) { for sequence in sequences { freeBlocks += sequence.blocks.reversed() } }
 
+  /// Of the rows of the last `step`.
+  private(set) var hiddenStates: [[Float]] = []
+
   private func forward(_ batch: ForwardBatch) -> [Logits] {
     let vocabulary = model.vocabularySize
     let buffer = UnsafeMutableBufferPointer<Float>.allocate(capacity: max(1, batch.logitRows.count * vocabulary))
     buffer.initialize(repeating: .nan)
     defer { buffer.deallocate() }
-    model.forward(batch, kv: kv, logits: buffer)
+    let hidden = model.forward(batch, kv: kv, logits: buffer)
+    let width = model.configuration.width
+    hiddenStates = batch.logitRows.indices.map { Array(hidden[$0 * width..<($0 + 1) * width]) }
     return batch.logitRows.indices.map { Array(buffer[$0 * vocabulary..<($0 + 1) * vocabulary]) }
   }
 }

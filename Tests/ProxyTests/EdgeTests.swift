@@ -65,7 +65,7 @@ private func withFile(_ text: String, _ body: (String) async throws -> Void) asy
   }
 
   @Test(arguments: [
-    "/v1/embeddings", "/score", "/v1/score", "/rerank", "/v2/rerank", "/pooling", "/classify", "/detokenize",
+    "/score", "/v1/score", "/rerank", "/v2/rerank", "/pooling", "/classify", "/detokenize",
   ])
   func `What only a worker can do goes to a decoder as it came`(path: String) async throws {
     try await Deployment.run { deployment in

@@ -30,6 +30,24 @@ import Testing
     }
   }
 
+  @Test func `An embedding is a prefiller's, or else a decoder's, and bears the key's salt`() async throws {
+    try await Deployment.run(configure: { $0.clientKeys = ["one"] }) { deployment in
+      let body = #"{"input":"x","kv_transfer_params":{"a":1}}"#
+      func status() async throws -> Substring {
+        try await deployment.post(body, path: "/v1/embeddings", fields: "x-api-key: one\r\n").head.prefix(12)
+      }
+      let first = try await status()
+      #expect(first == "HTTP/1.1 200" && deployment.prefillers[0].bodies.count == 1)
+      #expect(deployment.decoders[0].bodies.isEmpty)
+      deployment.prefillers[0].play(.closesBeforeHead)
+      let second = try await status()
+      #expect(second == "HTTP/1.1 200")
+      let sent = deployment.prefillers[0].bodies + deployment.decoders[0].bodies
+      #expect(deployment.decoders[0].bodies.count == 1 && sent.allSatisfy { Self.salt($0) != nil })
+      #expect(sent.allSatisfy { $0.hasPrefix(#"{"input":"x","cache_salt":"#) })
+    }
+  }
+
   @Test(arguments: [("/v1/responses", "max_output_tokens"), ("/v1/messages", "max_tokens")])
   func `A prefill of any endpoint is of one token`(path: String, limit: String) async throws {
     try await Deployment.run { deployment in

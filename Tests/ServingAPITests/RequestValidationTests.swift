@@ -61,7 +61,8 @@ struct RequestValidationTests {
   }
 
   @Test(arguments: [
-    #""add_generation_prompt":"maybe""#, #""continue_final_message":[]"#, #""chat_template_kwargs":1"#, #""documents":{}"#,
+    #""add_generation_prompt":"maybe""#, #""continue_final_message":[]"#, #""chat_template_kwargs":1"#,
+    #""documents":{}"#,
   ])
   func `What to tokenize is read whole, a prompt beside a chat's fields too`(json: String) throws {
     for input in [#""prompt":"a""#, #""messages":[{"role":"user","content":"a"}]"#] {

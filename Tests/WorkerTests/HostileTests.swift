@@ -44,6 +44,7 @@ struct HostileTests {
     #"{"prompt":"a","max_tokens":1,"kv_transfer_params":{"do_remote_prefill":true,"remote_block_ids":[[1]],"#
       + #""remote_engine_id":"e","remote_request_id":"r-1","remote_host":"127.0.0.1","remote_port":1,"#
       + #""remote_num_tokens":1}}"#,
+    #"{"input":["The sea","b"],"encoding_format":"base64","truncate_prompt_tokens":2,"use_activation":false}"#,
   ]
 
   private static func mutate(_ text: String, _ dice: inout SplitMix64) -> [UInt8] {
@@ -71,7 +72,9 @@ struct HostileTests {
     try await withWorker(.both, configure: { $0.engine.maxModelLength = 64 }) { worker in
       for number in 0..<500 {
         let seed = Self.seeds[number % Self.seeds.count]
-        let path = seed.contains("messages") ? "/v1/chat/completions" : "/v1/completions"
+        let path =
+          seed.contains("messages")
+          ? "/v1/chat/completions" : seed.contains("input") ? "/v1/embeddings" : "/v1/completions"
         let body = Self.mutate(seed, &dice)
         let answer = try await worker.send(
           "POST", path, headers: [("Content-Type", "application/json")], body: body)

@@ -9,11 +9,14 @@ package struct ClientBody: Sendable {
   private var standingEdits: [JSONEdit] = []
   /// The field that limits the output's tokens.
   let limit: String
+  /// Tokens are asked for; else the prompt is all that is computed.
+  let generates: Bool
 
   /// - Throws: If it is not exactly one JSON object.
-  package init(_ bytes: ByteBuffer, limit: String = "max_tokens") throws {
+  package init(_ bytes: ByteBuffer, limit: String = "max_tokens", generates: Bool = true) throws {
     self.bytes = bytes
     self.limit = limit
+    self.generates = generates
     object = try bytes.withUnsafeReadableBytes { try JSONObject(scanning: $0) }
   }
 
@@ -54,6 +57,7 @@ package struct ClientBody: Sendable {
   /// - Parameter handoff: nil if there is no prefill leg.
   package func route(under handoff: (any Handoff)?) -> Route {
     guard let handoff else { return .decoderAlone }
+    guard generates else { return .prefillerAlone }
     guard handoff.decodersCanPrefill else { return .twoLegs }
     if case .pushed = handoff.timing { return Continuation.canFollowFirstToken(of: self) ? .twoLegs : .decoderAlone }
     if asksForSeveralSequences { return .decoderAlone }
@@ -113,7 +117,8 @@ package enum Route: Sendable, Equatable {
   case twoLegs
   /// The decoder prefills for itself.
   case decoderAlone
-  /// One token is wanted, and the prefiller computes the first one anyway: its answer is the client's, and no KV moves.
+  /// Nothing but the prompt is to be computed, or one token, and the prefiller computes the first one anyway: its answer is
+  /// the client's, and no KV moves.
   case prefillerAlone
 }
 

@@ -14,7 +14,7 @@ package struct RequestShape: Sendable, Equatable {
     self.prompt = prompt
   }
 
-  /// - Parameter body: nil for an endpoint that generates nothing.
+  /// - Parameter body: nil for an endpoint whose body goes on untouched.
   package init(sequence: Int, body: ClientBody?, headers: HTTPHeaders, looksAt rules: ShapeRules) {
     self.sequence = sequence
     session = rules.session.flatMap { $0.session(of: headers) ?? body?.session($0) }

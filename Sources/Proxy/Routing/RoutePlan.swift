@@ -16,7 +16,7 @@ struct RoutePlan: Sendable {
 }
 
 extension ProxyContext {
-  /// - Parameter body: nil for an endpoint that generates nothing.
+  /// - Parameter body: nil for an endpoint whose body goes on untouched.
   func plan(_ shape: RequestShape, body: ClientBody?, now: NIODeadline) -> RoutePlan {
     let handoff = self.handoff
     var plan = RoutePlan(route: body?.route(under: handoff) ?? .decoderAlone, handoff: handoff)

@@ -29,7 +29,7 @@ package struct CompletionRequest: Sendable, Equatable {
     echo = reader.bool("echo") ?? false
     earlierOutput = reader.int("xpyd_output_tokens") ?? 0
     options = try RequestOptions(&reader, addsSpecialTokens: true)
-    let prompts = Self.prompts(&reader)
+    let prompts = Prompt.list(&reader, "prompt")
     try reader.finish()
     if let logprobs = sampling.logprobs, logprobs < 0 {
       throw .badValue("`logprobs` must be a positive value.", param: "logprobs", value: "\(logprobs)")
@@ -66,31 +66,31 @@ package struct CompletionRequest: Sendable, Equatable {
         param: "xpyd_output_tokens", value: "\(earlierOutput)")
     }
   }
-
-  /// A string, strings, token ids, or lists of token ids; what the list holds follows from its first element.
-  private static func prompts(_ reader: inout FieldReader) -> [Prompt]? {
-    if case .string(let text)? = reader.present("prompt") { return [.text(text)] }
-    guard let elements = reader.list("prompt") else { return nil }
-    switch elements.first {
-    case nil: return []
-    case .string: return reader.strings(elements, "prompt")?.map { .text($0) }
-    case .array:
-      var prompts: [Prompt] = []
-      for (index, element) in elements.enumerated() {
-        guard case .array(let ids) = element else {
-          reader.note(.listType, "prompt.\(index)", element)
-          return nil
-        }
-        guard let tokens = reader.tokenIDs(ids, "prompt.\(index)") else { return nil }
-        prompts.append(.tokens(tokens))
-      }
-      return prompts
-    default: return reader.tokenIDs(elements, "prompt").map { [.tokens($0)] }
-    }
-  }
 }
 
 extension CompletionRequest.Prompt {
+  /// A string, strings, token ids, or lists of token ids; what the list holds follows from its first element.
+  static func list(_ reader: inout FieldReader, _ key: String) -> [Self]? {
+    if case .string(let text)? = reader.present(key) { return [.text(text)] }
+    guard let elements = reader.list(key) else { return nil }
+    switch elements.first {
+    case nil: return []
+    case .string: return reader.strings(elements, key)?.map { .text($0) }
+    case .array:
+      var prompts: [Self] = []
+      for (index, element) in elements.enumerated() {
+        guard case .array(let ids) = element else {
+          reader.note(.listType, "\(key).\(index)", element)
+          return nil
+        }
+        guard let tokens = reader.tokenIDs(ids, "\(key).\(index)") else { return nil }
+        prompts.append(.tokens(tokens))
+      }
+      return prompts
+    default: return reader.tokenIDs(elements, key).map { [.tokens($0)] }
+    }
+  }
+
   var isEmpty: Bool {
     switch self {
     case .text(let text): text.isEmpty

@@ -15,6 +15,8 @@ enum UnsupportedFields {
       "functions", "function_call", "web_search_options", "chat_template",
     ]
 
+  static let ofEmbeddings = ["messages", "priority", "mm_processor_kwargs", "media_io_kwargs"]
+
   /// Fields whose default is not empty, with that default.
   private static let defaults: [(key: String, value: BodyValue)] = [
     ("length_penalty", 1), ("spaces_between_special_tokens", true), ("stream_interval", 1), ("best_of", 1),
