@@ -1,6 +1,7 @@
 """Writes a Llama-family GGUF file as a Hugging Face folder that vLLM and transformers load: weights as float32.
 
-gguf_to_huggingface.py MODEL.gguf FOLDER. Needs gguf, numpy, safetensors and torch. A finished folder is left as it is.
+gguf_to_huggingface.py MODEL.gguf FOLDER [--without-weights]. Needs gguf and numpy; for the weights safetensors and torch. A
+finished folder is left as it is.
 """
 
 import json
@@ -8,9 +9,7 @@ import pathlib
 import sys
 
 import numpy
-import torch
 from gguf import GGUFReader, dequantize
-from safetensors.torch import save_file
 
 OUTER = {
     "token_embd.weight": "model.embed_tokens.weight",
@@ -83,18 +82,28 @@ def tokenizer(fields):
     }  # fmt: skip
 
 
-def main(source, folder):
+def write_weights(path, weights):
+    import torch
+    from safetensors.torch import save_file
+
+    part = path.with_suffix(".part")
+    tensors = {name: torch.from_numpy(numpy.ascontiguousarray(weight)) for name, weight in weights.items()}
+    save_file(tensors, part, metadata={"format": "pt"})
+    part.rename(path)
+
+
+def main(source, folder, *flags):
     folder = pathlib.Path(folder)
-    if (folder / "model.safetensors").exists():
+    # Written last: it says that the folder is whole.
+    last = folder / ("chat_template.jinja" if "--without-weights" in flags else "model.safetensors")
+    if last.exists():
         return
     folder.mkdir(parents=True, exist_ok=True)
     reader = GGUFReader(source)
     fields = {name: field.contents() for name, field in reader.fields.items()}
     heads, kv_heads = fields["llama.attention.head_count"], fields["llama.attention.head_count_kv"]
-    weights = {
-        name: torch.from_numpy(numpy.ascontiguousarray(weight)) for name, weight in tensors(reader, heads, kv_heads)
-    }
-    config = configuration(fields, tied="lm_head.weight" not in weights)
+    tied = all(tensor.name != "output.weight" for tensor in reader.tensors)
+    config = configuration(fields, tied)
     names = {part: fields["tokenizer.ggml.tokens"][config[f"{part}_token_id"]] for part in ("bos", "eos")}
     special = {f"{part}_token": token for part, token in names.items()}
     template = fields["tokenizer.chat_template"]
@@ -112,9 +121,8 @@ def main(source, folder):
     for name, content in files.items():
         (folder / name).write_text(json.dumps(content, indent=2, ensure_ascii=False))
     (folder / "chat_template.jinja").write_text(template)
-    # Last: it says that the folder is whole.
-    save_file(weights, folder / "model.safetensors.part", metadata={"format": "pt"})
-    (folder / "model.safetensors.part").rename(folder / "model.safetensors")
+    if last.suffix == ".safetensors":
+        write_weights(last, dict(tensors(reader, heads, kv_heads)))
 
 
 main(*sys.argv[1:])

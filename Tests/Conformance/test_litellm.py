@@ -1,33 +1,41 @@
-"""LiteLLM against proxy and decoder alone. Its wheel is larger than all other clients together, so that it is asked only where it is
-installed: `pip install litellm`."""
+"""LiteLLM against proxy and decoder alone."""
+
+import json
 
 import pytest
 
-from deployment import EXAMPLE_MODEL, Deployment
+import clients
+from deployment import EXAMPLE_MODEL
 
-litellm = pytest.importorskip("litellm")
-
-QUESTION = "Maria is 31 years old and lives in Lisbon. Describe her."
+CLIENT = """
+import json, litellm, sys
+url, model = sys.argv[1:]
+request = dict(
+    model=f"hosted_vllm/{model}", api_base=f"{url}/v1", api_key="none", max_tokens=40, temperature=0, num_retries=0,
+    messages=[{"role": "user", "content": "Maria is 31 years old and lives in Lisbon. Describe her."}],
+)
+whole = litellm.completion(**request)
+chunks = litellm.completion(**request, stream=True)
+embedding = litellm.embedding(
+    model=f"hosted_vllm/{model}", api_base=f"{url}/v1", api_key="none", input=["The sea", "The land"], encoding_format="float")
+print(json.dumps({
+    "whole": whole.choices[0].message.content, "usage": whole.usage.total_tokens,
+    "streamed": "".join(chunk.choices[0].delta.content or "" for chunk in chunks),
+    "embeddings": [item["embedding"] for item in embedding.data],
+}))
+"""
 
 
 @pytest.fixture(scope="module")
 def urls(tmp_path_factory):
-    running = Deployment("1p1d", tmp_path_factory.mktemp("logs"))
-    yield [f"http://127.0.0.1:{port}" for port in (running.port, running.decoder_ports[0])]
-    code, rest = running.stop()
-    assert code == 0, rest
+    yield from clients.urls_of("litellm", tmp_path_factory.mktemp("logs"))
 
 
-def test_litellm_completes_and_streams(urls):
-    request = dict(
-        model=f"hosted_vllm/{EXAMPLE_MODEL}",
-        api_key="none",
-        messages=[{"role": "user", "content": QUESTION}],
-        max_tokens=40,
-        temperature=0,
-        num_retries=0,
+def test_litellm_completes_streams_and_embeds(urls):
+    ours, alone = (
+        json.loads(clients.run("litellm", "python", "-c", CLIENT, url, EXAMPLE_MODEL).splitlines()[-1])
+        for url in urls
     )
-    texts = [litellm.completion(api_base=f"{url}/v1", **request).choices[0].message.content for url in urls]
-    assert texts[0] == texts[1] != ""
-    chunks = litellm.completion(api_base=f"{urls[0]}/v1", stream=True, **request)
-    assert "".join(chunk.choices[0].delta.content or "" for chunk in chunks) == texts[0]
+    assert ours == alone
+    assert ours["whole"] == ours["streamed"] != ""
+    assert [len(vector) for vector in ours["embeddings"]] == [576, 576]
