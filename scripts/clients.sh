@@ -1,6 +1,6 @@
 #!/bin/sh
-# Runs clients of others against a decoder alone and against the proxy before 2p1d, each by its test in Tests/Conformance; those that are
-# not named are left out.
+# Runs clients of others against a decoder alone and against the proxy before 2p1d, each by its test in Tests/Clients;
+# those that are not named are left out.
 #
 #   scripts/clients.sh [lm-eval] [litellm] [aiperf] [vllm-bench] [guidellm]     (all of them unless told)
 #
@@ -42,7 +42,7 @@ for client in "$@"; do
     touch "$venv/installed"
   fi
   "$venv/bin/python" scripts/gguf_to_huggingface.py "$MODEL" $FOLDER/tokenizer --without-weights
-  tests="$tests Tests/Conformance/test_$(echo "$client" | tr - _).py"
+  tests="$tests Tests/Clients/test_$(echo "$client" | tr - _).py"
 done
 # shellcheck disable=SC2086
-PYTHONPATH=.build/python exec "$PYTHON" -m pytest -q -rs $tests
+PYTHONPATH=.build/python:Tests/Conformance exec "$PYTHON" -m pytest -q $tests

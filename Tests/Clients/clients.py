@@ -3,8 +3,6 @@
 import os
 import subprocess
 
-import pytest
-
 from deployment import ROOT, Deployment
 
 FOLDER = ROOT / ".build" / "clients"
@@ -32,9 +30,8 @@ def run(client, command, *arguments, given=None, folder=None):
 
 
 def urls_of(client, folder):
-    """Yields the addresses of the proxy before 2p1d and of its decoder alone; skips where the client is not installed."""
-    if not (FOLDER / client / "installed").exists():
-        pytest.skip(f"needs `scripts/clients.sh {client}`")
+    """Yields the addresses of the proxy before 2p1d and of its decoder alone."""
+    assert (FOLDER / client / "installed").exists(), f"run `scripts/clients.sh {client}`, which installs it first"
     running = Deployment("2p1d", folder)
     yield [f"http://127.0.0.1:{port}" for port in (running.port, running.decoder_ports[0])]
     code, rest = running.stop()
