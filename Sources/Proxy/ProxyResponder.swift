@@ -45,7 +45,7 @@ final class ProxyResponder: HTTPResponder {
     case .logLevel: logLevel(request, writer)
     case .dashboard: writer.send(.ok, headers: Dashboard.fields, body: Dashboard.page)
     case .workerMetrics: WorkerMetrics.relay(request, writer: writer, loop: loop)
-    case .adminWorkers, .adminWorker: administration.answer(request, endpoint, writer)
+    case .adminWorkers, .adminWorker: administration.answer(request, endpoint, writer, loop)
     }
   }
 

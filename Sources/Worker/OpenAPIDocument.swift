@@ -34,6 +34,8 @@ enum OpenAPIDocument {
       method: "post", pattern: "/kv/release", summary: "Give up a handoff that nobody will pull.",
       body: "ReleaseRequest",
       answer: ""),
+    Path(
+      method: "post", pattern: "/kv/role", summary: "Take other requests than so far.", body: "RoleRequest"),
     Path(method: "post", pattern: "/reset_prefix_cache", summary: "Forget the KV that no request holds.", answer: ""),
     Path(pattern: "/v1/models", summary: "The served models."),
     Path(pattern: "/v1/models/{name}", summary: "One of them."),
@@ -98,7 +100,8 @@ enum OpenAPIDocument {
       add("400", "The body is not one that is served: the error names the field.")
       add("413", "The body is too large.")
     }
-    if path.body != nil && path.body != "ReleaseRequest" || path.pattern.contains("{name}") {
+    if path.body == "RoleRequest" { add("409", "The worker's part is fixed.") }
+    if path.body != nil && !path.pattern.hasPrefix("/kv/") || path.pattern.contains("{name}") {
       add("404", "The model is not served.")
     }
     if path.body != nil || path.pattern.hasPrefix("/v1") || path.pattern == "/reset_prefix_cache" {
@@ -123,6 +126,7 @@ enum OpenAPIDocument {
         ("chat_template_kwargs", "object"), ("documents", "array"),
       ]),
       "DetokenizeRequest": object([("model", "string"), ("tokens", "array")], required: ["tokens"]),
+      "RoleRequest": object([("kv_role", "string")], required: ["kv_role"]),
       "ReleaseRequest": object([("remote_request_id", "string")], required: ["remote_request_id"]),
     ]
   }

@@ -9,6 +9,8 @@ enum Route: Equatable {
   case completions, chatCompletions, responses, messages, embeddings
   /// A router's word that nobody will pull a handoff.
   case releaseHandoff
+  /// The worker is to take other requests than so far.
+  case changeRole
   case resetPrefixCache
 
   enum Lookup: Equatable {
@@ -22,7 +24,7 @@ enum Route: Equatable {
     switch self {
     case .health, .ready, .ping, .version, .load, .metrics, .openAPI: true
     case .models, .model, .tokenize, .detokenize, .completions, .chatCompletions, .responses, .messages, .embeddings,
-      .releaseHandoff, .resetPrefixCache:
+      .releaseHandoff, .changeRole, .resetPrefixCache:
       false
     }
   }
@@ -46,6 +48,7 @@ enum Route: Equatable {
     case .messages: "/v1/messages"
     case .embeddings: "/v1/embeddings"
     case .releaseHandoff: "/kv/release"
+    case .changeRole: "/kv/role"
     case .resetPrefixCache: "/reset_prefix_cache"
     case .openAPI: "/openapi.json"
     }
@@ -54,7 +57,8 @@ enum Route: Equatable {
   private static let exact: [String: Route] = {
     let routes: [Route] = [
       .health, .ready, .ping, .version, .load, .metrics, .models, .tokenize, .detokenize, .completions,
-      .chatCompletions, .responses, .messages, .embeddings, .releaseHandoff, .resetPrefixCache, .openAPI,
+      .chatCompletions, .responses, .messages, .embeddings, .releaseHandoff, .changeRole,
+      .resetPrefixCache, .openAPI,
     ]
     return Dictionary(uniqueKeysWithValues: routes.map { ($0.pattern, $0) })
   }()
@@ -85,7 +89,7 @@ enum Route: Equatable {
   private var methods: [HTTPMethod] {
     switch self {
     case .tokenize, .detokenize, .completions, .chatCompletions, .responses, .messages, .embeddings, .releaseHandoff,
-      .resetPrefixCache:
+      .changeRole, .resetPrefixCache:
       [.POST]
     case .ping: [.GET, .POST]
     default: [.GET]

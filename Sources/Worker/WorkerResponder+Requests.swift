@@ -137,7 +137,7 @@ extension WorkerResponder {
   /// What this worker's role makes of `kv_transfer_params`.
   private func handoff(_ options: RequestOptions) throws(APIError) -> GenerationRequest.Handoff {
     // As vLLM without a connector: the parameters mean nothing, and the answer is the same.
-    guard let role, case .pull = plane else { return .none }
+    guard let role = role.withLock({ $0 }), case .pull = plane else { return .none }
     switch options.handoff {
     case .none: return .none
     case .produce:
@@ -164,6 +164,22 @@ extension WorkerResponder {
     let id = try HandoffTicket.handoffID(inReleaseOf: fields)
     plane?.transport.withdraw(KVHandoff.ID(id))
     return HTTPReply(status: .ok)
+  }
+
+  /// What was taken under the old role goes on under it.
+  func changeRole(_ fields: BodyValue.Fields) throws(APIError) -> HTTPReply {
+    guard let wanted = fields["kv_role"]?.stringValue.flatMap(KVTransferConfiguration.Role.init) else {
+      throw .badValue("kv_role must be kv_producer, kv_consumer or kv_both.", param: "kv_role")
+    }
+    guard case .pull = plane else {
+      throw APIError(
+        status: 409, type: "ConflictError",
+        message: "This worker's part is fixed. One whose role can change has the NixlConnector in --kv-transfer-config."
+      )
+    }
+    role.withLock { $0 = wanted }
+    logger.notice("The role has changed", metadata: ["role": "\(wanted.rawValue)"])
+    return .json(["kv_role": .string(wanted.rawValue)])
   }
 
   // MARK: Text and ids

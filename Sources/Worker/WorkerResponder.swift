@@ -19,7 +19,8 @@ final class WorkerResponder: HTTPResponder {
   /// nil: this worker neither publishes nor pulls.
   let plane: KVPlane?
   let metrics: WorkerMetrics
-  let role: KVTransferConfiguration.Role?
+  /// nil: handoffs mean nothing to this worker. `POST /kv/role` changes it for the requests that come after.
+  let role: Mutex<KVTransferConfiguration.Role?>
   /// Choices that one request may ask for.
   let maxWaiting: Int
   let logger: Logger
@@ -33,7 +34,7 @@ final class WorkerResponder: HTTPResponder {
     model = loaded.model
     engine = loaded.engine
     plane = loaded.plane
-    role = configuration.kvTransfer?.role
+    role = Mutex(configuration.kvTransfer?.role)
     maxWaiting = configuration.engine.maxWaiting
     self.logger = logger
     metrics = WorkerMetrics(modelName: loaded.model.names[0])
@@ -62,7 +63,8 @@ final class WorkerResponder: HTTPResponder {
       return answer(.unauthorized, route, writer, headers)
     }
     switch route {
-    case .tokenize, .detokenize, .completions, .chatCompletions, .responses, .messages, .embeddings, .releaseHandoff:
+    case .tokenize, .detokenize, .completions, .chatCompletions, .responses, .messages, .embeddings, .releaseHandoff,
+      .changeRole:
       let exchange = Exchange(request: request, route: route, id: id, writer: writer)
       let task = Task { await self.handle(exchange) }
       writer.onClientGone { task.cancel() }
@@ -92,7 +94,7 @@ final class WorkerResponder: HTTPResponder {
       engine.resetPrefixCache()
       return HTTPReply(status: .ok)
     case .metrics, .tokenize, .detokenize, .completions, .chatCompletions, .responses, .messages, .embeddings,
-      .releaseHandoff:
+      .releaseHandoff, .changeRole:
       return .notFound
     }
   }
@@ -186,6 +188,7 @@ final class WorkerResponder: HTTPResponder {
     case .tokenize: return .answer(.json(try tokenize(fields)))
     case .detokenize: return .answer(.json(try detokenize(fields)))
     case .releaseHandoff: return .answer(try releaseHandoff(fields))
+    case .changeRole: return .answer(try changeRole(fields))
     case .completions:
       let request = try CompletionRequest(fields)
       return try generate(exchange, request.options) { (id) throws(APIError) in try plan(request, id, now) }

@@ -20,7 +20,7 @@ def test_aiperf_profiles(urls, tmp_path):
             "aiperf", "aiperf", "profile", "--model", EXAMPLE_MODEL, "--url", url, "--endpoint-type", "chat", "--streaming",
             "--extra-inputs", "ignore_eos:true", "--tokenizer", clients.TOKENIZER, "--no-gpu-telemetry", "--no-server-metrics",
             "--ui", "none", "--artifact-dir", folder, "--synthetic-input-tokens-mean", "64", "--output-tokens-mean", "12",
-            "--request-count", "16", "--concurrency", "4", "--random-seed", "3",
+            "--use-server-token-count", "--request-count", "16", "--concurrency", "4", "--random-seed", "3",
         )  # fmt: skip
         (path,) = folder.rglob("profile_export_aiperf.json")
         result = json.loads(path.read_text())

@@ -86,6 +86,21 @@ def test_a_stream_on_a_decoder_that_must_go_at_once_goes_on_on_another(running):
     assert text == whole and decoder != busy["name"]
 
 
+def test_a_prefiller_becomes_a_decoder_and_streams_go_on(running):
+    whole, _ = stream(running)
+    first = named(running)
+    administer(running, "PATCH", f"/{first['decoder1']['address']}", {"role": "prefill"})
+    wait_until(lambda: "decoder1" not in named(running), "its streams have ended")
+    wait_until(lambda: named(running)["prefiller2"]["up"], "it prefills")
+    administer(running, "PATCH", f"/{first['prefiller1']['address']}", {"role": "decode"})
+    wait_until(lambda: "prefiller1" not in named(running), "nobody needs its KV")
+    wait_until(lambda: named(running)["decoder1"]["up"], "it decodes")
+    assert named(running)["decoder1"]["address"] == first["prefiller1"]["address"]
+    answers = {}
+    wait_until(lambda: answers.update([stream(running)[::-1]]) or len(answers) == 2, "both decoders have answered")
+    assert set(answers.values()) == {whole}
+
+
 def test_who_has_no_admin_key_changes_nothing(running):
     with pytest.raises(urllib.error.HTTPError) as refused:
         urllib.request.urlopen(f"{running.url}/admin/workers", timeout=60)

@@ -44,10 +44,14 @@ final class MockWorker: HTTPResponder {
   static let handoff = #"{"do_remote_prefill":true, "remote_block_ids":[[1,2]],"unknown":"é"}"#
   let requests = Log<HTTPRequest>()
   let clientsGone = Log<Void>()
+  /// Bodies of `/kv/role`.
+  let roles = Log<String>()
   private let hanging = Log<HTTPResponseWriter>()
   /// Chunks of a flood that were written so far.
   let flooded = Log<Int>()
   private let script: Mutex<Script>
+  /// What `/kv/role` is answered; as an engine that has no such path, unless told.
+  let roleAnswer = Mutex(404)
   /// Whether `/health` says 503.
   private let isDraining = Mutex(false)
   private let name: String
@@ -78,6 +82,10 @@ final class MockWorker: HTTPResponder {
     if request.path == "/v1/models" {
       return writer.send(
         .ok, body: ByteBuffer(string: #"{"object":"list","data":[{"id":"m","x":1},{"id":"\#(name)"}]}"#))
+    }
+    if request.path == "/kv/role" {
+      roles.add(String(buffer: request.body))
+      return writer.send(HTTPResponseStatus(statusCode: roleAnswer.withLock { $0 }))
     }
     writer.onClientGone { self.clientsGone.add(()) }
     requests.add(request)

@@ -191,6 +191,45 @@ private func asAdmin(_ configuration: inout ProxyConfiguration) { configuration.
     }
   }
 
+  @Test(arguments: [200, 404])
+  func `A worker that changes its role ends what runs on it, and takes requests in its new one`(
+    answer: Int
+  ) async throws {
+    try await Deployment.run(decoders: [.hangsBeforeHead, .answers], configure: asAdmin) { deployment in
+      let (worker, address) = (deployment.decoders[0], deployment.decoderAddresses[0])
+      worker.roleAnswer.withLock { $0 = answer }
+      async let first = deployment.post(plain)
+      await worker.requests.wait(for: 1)
+      let changed = try await deployment.administer("PATCH", "/\(address)", #"{"role":"prefill"}"#)
+      #expect(changed.status == 202 && changed.body.contains(#""fault":"leaving","running":1"#))
+      #expect(changed.body.contains(#""name":"prefiller2""#))
+      #expect(worker.roles.entries == [#"{"kv_role":"kv_both"}"#])
+      await worker.endHanging(200)
+      #expect(try await first.head.hasPrefix("HTTP/1.1 200"))
+      try await deployment.waitForWorkers { !$0.contains("decoder1") && !$0.contains("joining") }
+      worker.play(.answers)
+      while worker.bodies.count < 3 { #expect(try await deployment.post(plain).body.contains(#""text":"d2""#)) }
+      #expect(worker.bodies[2].contains("do_remote_decode"))
+    }
+  }
+
+  @Test func `A worker that refuses another role keeps its own, and one that has it already stays`() async throws {
+    try await Deployment.run(configure: asAdmin) { deployment in
+      let (worker, address) = (deployment.decoders[0], deployment.decoderAddresses[0])
+      worker.roleAnswer.withLock { $0 = 409 }
+      let refused = try await deployment.administer("PATCH", "/\(address)", #"{"role":"both"}"#)
+      #expect(refused.status == 409 && refused.body.contains("\(address) does not change its role: 409"))
+      worker.roleAnswer.withLock { $0 = 200 }
+      let same = try await deployment.administer("PATCH", "/\(address)", #"{"role":"decode"}"#)
+      #expect(same.status == 202 && !same.body.contains("leaving") && !same.body.contains("prefiller"))
+      for body in ["{}", #"{"role":"decode","address":"h:1"}"#] {
+        #expect(try await deployment.administer("PATCH", "/\(address)", body).status == 400)
+      }
+      #expect(try await deployment.administer("PATCH", "/h:1", #"{"role":"decode"}"#).status == 404)
+      #expect(try await deployment.administer("PATCH", "/\(address)?role=decode", #"{"role":"both"}"#).status == 400)
+    }
+  }
+
   @Test(arguments: [
     #"{"role":"decode"}"#, #"{"role":"decoder","address":"h:1"}"#, #"{"role":"decode","address":"h"}"#,
     #"{"role":"decode","address":"h:1","weight":2}"#, #"["decode"]"#, "decode",

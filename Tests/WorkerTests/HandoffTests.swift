@@ -159,6 +159,26 @@ struct HandoffTests {
     }
   }
 
+  @Test func `A role is changed while the worker runs, and by its name only`() async throws {
+    try await withPair { prefiller, decoder in
+      for role: BodyValue in ["kv_any", 1, .null] {
+        #expect(try await prefiller.post("/kv/role", ["kv_role": role]).status == 400)
+      }
+      #expect(try await decoder.post("/kv/role", ["kv_role": "kv_producer"]).status == 200)
+      let pull = Self.body("ab", ["kv_transfer_params": try await ticket(decoder, "ab")])
+      #expect(try await prefiller.complete(pull).status == 400)
+      #expect(try await prefiller.post("/kv/role", ["kv_role": "kv_both"]).status == 200)
+      let answer = try await prefiller.complete(pull)
+      #expect(answer.status == 200)
+      let expected = try await decoder.complete(Self.body("ab", [:]))
+      #expect(answer.output() == expected.output())
+    }
+    try await withWorker(nil) { worker in
+      let refused = try await worker.post("/kv/role", ["kv_role": "kv_both"])
+      #expect(refused.status == 409)
+    }
+  }
+
   @Test func `A role refuses what it does not do, and names itself`() async throws {
     try await withPair { prefiller, decoder in
       let ticket = try await ticket(prefiller, "ab")

@@ -30,7 +30,7 @@ struct OperationTests {
         Issue.record("no paths")
         return
       }
-      #expect(paths.members.count == 18)
+      #expect(paths.members.count == 19)
       for (pattern, item) in paths.members {
         guard case .object(let operations) = item else {
           Issue.record("\(item)")

@@ -1,19 +1,22 @@
 import NIOCore
 import ServingAPI
 
-/// The body of `POST /admin/workers`: `{"role":"decode","address":"10.0.0.7:8200"}`.
+/// The body of `POST /admin/workers`: `{"role":"decode","address":"10.0.0.7:8200"}`; of `PATCH`, whose path has the address, only
+/// the role.
 package struct WorkerOrder: Equatable, Sendable {
   /// Two for a worker that does both.
   package let endpoints: [WorkerEndpoint]
 
-  package init(_ body: ByteBuffer) throws(APIError) {
+  /// - Parameter known: The worker's; nil: the body has it.
+  package init(_ body: ByteBuffer, of known: WorkerAddress? = nil) throws(APIError) {
+    let example = known == nil ? #"{"role":"decode","address":"10.0.0.7:8200"}"# : #"{"role":"decode"}"#
     guard body.readableBytes <= 4096, let fields = try? BodyParser.parse(Array(body.readableBytesView)),
       case .object(let members) = fields
-    else { throw .badRequest(#"The body must be like {"role":"decode","address":"10.0.0.7:8200"}."#) }
-    for key in members.keys where key != "role" && key != "address" {
-      throw .badValue("There is no such field; role and address are all.", param: key)
+    else { throw .badRequest("The body must be like \(example).") }
+    for key in members.keys where key != "role" && (key != "address" || known != nil) {
+      throw .badValue("There is no such field. The body must be like \(example).", param: key)
     }
-    guard let address = fields["address"]?.stringValue.flatMap({ WorkerAddress(parsing: $0) }) else {
+    guard let address = known ?? fields["address"]?.stringValue.flatMap({ WorkerAddress(parsing: $0) }) else {
       throw .badValue("The address must be HOST:PORT or http://HOST:PORT.", param: "address")
     }
     switch fields["role"]?.stringValue {

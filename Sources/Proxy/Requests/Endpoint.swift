@@ -58,7 +58,7 @@ enum Endpoint: String, CaseIterable {
     switch self {
     case .logLevel: ["GET", "PUT"]
     case .adminWorkers: ["GET", "POST"]
-    case .adminWorker: ["DELETE"]
+    case .adminWorker: ["PATCH", "DELETE"]
     default: [method]
     }
   }

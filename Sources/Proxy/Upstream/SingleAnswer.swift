@@ -29,13 +29,14 @@ final class SingleAnswer: UpstreamLegDelegate {
 
   static func post(
     _ json: ByteBuffer, to path: String, of worker: Worker, lines: ByteBuffer, over loop: ProxyLoop,
-    within time: Duration
+    within time: Duration,
+    then completion: @escaping (Result<(status: Int, body: ByteBuffer), LegFault>) -> Void = { _ in }
   ) {
     var head = ByteBuffer(string: "POST \(path) HTTP/1.1\r\nhost: \(worker.address)\r\n")
     head.writeString("content-length: \(json.readableBytes)\r\n")
     head.writeImmutableBuffer(lines)
     head.writeStaticString("\r\n")
-    SingleAnswer { _ in }.send(head, json, to: worker, over: loop, within: time)
+    SingleAnswer(completion: completion).send(head, json, to: worker, over: loop, within: time)
   }
 
   private func send(

@@ -18,10 +18,7 @@ final class FleetKeeper: Sendable {
   ///
   /// - Returns: Who came, or was to leave and stays.
   func add(_ endpoints: [WorkerEndpoint]) throws(FleetError) -> [Worker] {
-    for endpoint in endpoints { try check(endpoint) }
-    let present = context.registry.fleet.present.filter { !$0.isLeaving }
-    let changes = WorkerChanges(adding: endpoints, to: present, limit: WorkerRegistry.mostWorkers)
-    if let endpoint = changes.ignored.first { throw .tooMany(endpoint.role) }
+    let changes = try additions(endpoints)
     let (came, _) = context.registry.apply(changes, source: .admin, deadline: .now())
     tell(came: came)
     return came
@@ -29,15 +26,35 @@ final class FleetKeeper: Sendable {
 
   /// - Parameters: endpoints: Of workers that are there; those that leave already get a new deadline. grace: How long what runs on them may take to end.
   func remove(_ endpoints: [WorkerEndpoint], grace: Duration) throws(FleetError) {
-    let fleet = context.registry.fleet
-    let discovered = fleet.present.first {
-      endpoints.contains($0.endpoint) && $0.source == .discovery && !$0.isLeaving
-    }
-    if let discovered { throw .isDiscoverys(discovered.endpoint) }
+    try refuseDiscovered(endpoints)
     var changes = WorkerChanges()
     changes.removed = endpoints
     let (_, left) = context.registry.apply(changes, source: .admin, deadline: .now() + TimeAmount(grace))
     tell(left: left, grace)
+  }
+
+  /// Gives a worker other roles: new ones as `add` does, and takes old ones as `remove` does.
+  func change(_ address: WorkerAddress, to endpoints: [WorkerEndpoint], grace: Duration) throws(FleetError) {
+    var changes = try additions(endpoints)
+    changes.removed = present.map(\.endpoint).filter { $0.address == address && !endpoints.contains($0) }
+    try refuseDiscovered(changes.removed)
+    let (came, left) = context.registry.apply(changes, source: .admin, deadline: .now() + TimeAmount(grace))
+    tell(came: came)
+    tell(left: left, grace)
+  }
+
+  private var present: [WorkerChanges.Present] { context.registry.fleet.present.filter { !$0.isLeaving } }
+
+  private func additions(_ endpoints: [WorkerEndpoint]) throws(FleetError) -> WorkerChanges {
+    for endpoint in endpoints { try check(endpoint) }
+    let changes = WorkerChanges(adding: endpoints, to: present, limit: WorkerRegistry.mostWorkers)
+    if let endpoint = changes.ignored.first { throw .tooMany(endpoint.role) }
+    return changes
+  }
+
+  private func refuseDiscovered(_ endpoints: [WorkerEndpoint]) throws(FleetError) {
+    let discovered = present.first { endpoints.contains($0.endpoint) && $0.source == .discovery }
+    if let discovered { throw .isDiscoverys(discovered.endpoint) }
   }
 
   /// A failure that lasts is told once.
