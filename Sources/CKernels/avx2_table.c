@@ -1,3 +1,4 @@
+#include "CKernels.h"
 #include "avx2.h"
 
 #if defined(__x86_64__)
