@@ -10,6 +10,8 @@ package struct InstructionSet: Sendable {
   package static let portable = InstructionSet(name: "portable", table: xk_portable())
   /// Every one that this machine can run, the best first.
   package static let available: [InstructionSet] =
-    (xk_avx2().map { [InstructionSet(name: "avx2", table: $0)] } ?? []) + [portable]
+    [("avx2", xk_avx2()), ("neon", xk_neon())].compactMap { name, table in
+      table.map { InstructionSet(name: name, table: $0) }
+    } + [portable]
   package static let best = available[0]
 }

@@ -1,4 +1,4 @@
-// The arithmetic of the CPU engine: primitives in portable C and in AVX2 + FMA + F16C behind one table.
+// The arithmetic of the CPU engine: primitives in portable C, in AVX2 + FMA + F16C and in NEON behind one table.
 //
 // Rules for every entry of the table, so that a row's result does not depend on its batch, and so that all tables
 // give the same bits:
@@ -50,14 +50,15 @@ typedef struct {
   float minima[XK_PANEL];
 } xk_int8_tile;
 
-/// As above in int16, scale = the greatest magnitude / 32767. Of each eight inputs, pair p holds p and p + 4.
+/// As above in int16, scale = the greatest magnitude / 32767. Of each eight inputs, pair p holds p and p + 4. Only the
+/// table that wrote the quants reads them: one may lay them out in its own way.
 typedef struct {
   float scale;
   float sum;
   int16_t quants[16][2];
 } xk_int16_block;
 
-/// As above for int16 products.
+/// As above for int16 products; a table may lay it out in its own way too.
 typedef struct {
   /// `[pair, in the order of `xk_int16_block`][output][input]`.
   int16_t quants[16][XK_PANEL][2];
@@ -163,6 +164,9 @@ const xk_table *xk_portable(void);
 
 /// AVX2, FMA and F16C; NULL where the machine has them not.
 const xk_table *xk_avx2(void);
+
+/// NEON, with dot products of bytes where the machine has them; NULL where it is no AArch64.
+const xk_table *xk_neon(void);
 
 /// The format that a panel packed from the file's `format` has, which the table's functions are told: itself, but Q8_0
 /// for Q5_0, whose weights are such numbers too (quant − 16, and the same scale).
