@@ -8,6 +8,8 @@ package enum KVTransferError: Error, Equatable {
   case alreadyClaimed(KVHandoff.ID, peer: String)
   /// The handoff promised other tokens than the publisher holds under its id.
   case tokensMismatch(KVHandoff.ID, promised: Int, held: Int)
+  /// The publisher gave up the prompt that was still being computed: its client left, or its pool was full.
+  case prefillFailed(KVHandoff.ID, peer: String)
   /// Another engine answers at the handoff's address: the publisher was restarted, and its KV is gone.
   case engineMismatch(expected: String, found: String, peer: String)
 
@@ -54,6 +56,7 @@ extension KVTransferError {
     case .leaseExpired: "lease_expired"
     case .alreadyClaimed: "already_claimed"
     case .tokensMismatch: "tokens_mismatch"
+    case .prefillFailed: "prefill_failed"
     case .engineMismatch: "engine_mismatch"
     case .versionMismatch: "version_mismatch"
     case .modelMismatch: "model_mismatch"
@@ -83,7 +86,7 @@ extension KVTransferError {
 extension KVTransferError: CustomStringConvertible {
   package var description: String {
     switch self {
-    case .unknownHandoff, .leaseExpired, .alreadyClaimed, .tokensMismatch, .engineMismatch: refusal
+    case .unknownHandoff, .leaseExpired, .alreadyClaimed, .tokensMismatch, .prefillFailed, .engineMismatch: refusal
     case .versionMismatch, .modelMismatch, .tokenizerMismatch, .layoutMismatch, .unauthorized: disagreement
     case .peerUnreachable, .peerClosed, .timedOut, .corrupt, .protocolViolation: broken
     case .bufferTooSmall, .bufferFull, .pushFailed: notTaken
@@ -106,6 +109,8 @@ extension KVTransferError: CustomStringConvertible {
       "Another decoder is pulling handoff \(id) from \(peer). Send each prefill's kv_transfer_params to one decoder."
     case .tokensMismatch(let id, let promised, let held):
       "Handoff \(id) promises \(promised) tokens, its publisher holds \(held). Pass kv_transfer_params on unchanged."
+    case .prefillFailed(let id, let peer):
+      "\(peer) gave up the prompt of handoff \(id) before it was computed. See its log; if its pool was full, raise --num-kv-blocks there."
     case .engineMismatch(let expected, let found, let peer):
       "\(peer) is engine \(found), not \(expected): the prefiller was restarted. Send the request again, with a new prefill."
     default: label

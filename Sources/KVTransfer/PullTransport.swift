@@ -78,20 +78,24 @@ package final class PullTransport: KVTransport {
   }
 
   /// - Precondition: `blocks` are just those that `tokens` need.
-  package func publish(
+  package func open(
     _ blocks: [KVBlockID], tokens: Int, requestID: String, lease: Duration, onRelease: @escaping @Sendable () -> Void
-  ) throws(KVTransferError) -> KVHandoff {
+  ) throws(KVTransferError) -> KVPublication {
     precondition(tokens >= 0 && blocks.count == memory.layout.blocks(forTokens: tokens))
     guard blocks.count <= ClaimedBody.blockLimit else {
       throw .handoffTooLarge(blocks: blocks.count, limit: ClaimedBody.blockLimit)
     }
     let id = KVHandoff.ID.random()
-    let entry = HandoffLedger.Entry(
-      blocks: blocks, tokens: tokens, requestID: requestID,
-      lease: HandoffLease(deadline: handoffs.deadline(after: lease)), onRelease: onRelease)
-    try handoffs.publish(entry, id: id)
-    return KVHandoff(
+    let handoff = KVHandoff(
       id: id, engineID: identity.engineID, host: advertisedHost, port: port, blocks: blocks, tokens: tokens)
+    let publication = KVPublication(
+      handoff, layout: memory.layout, onComplete: { [handoffs] in handoffs.complete(id, lease: lease) },
+      onFail: { [handoffs] in handoffs.revoke(id) })
+    let entry = HandoffLedger.Entry(
+      blocks: blocks, tokens: tokens, requestID: requestID, lease: HandoffLease(deadline: nil),
+      publication: publication, onRelease: onRelease)
+    try handoffs.publish(entry, id: id)
+    return publication
   }
 
   package func pull(

@@ -27,6 +27,8 @@ package struct TransferConfiguration: Sendable {
     package var stall: Duration = .seconds(10)
     /// One pull as a whole, on both sides; the time in the queue counts.
     package var pull: Duration = .seconds(60)
+    /// What a pull may take longer whose prompt is still being computed.
+    package var prefill: Duration = .seconds(120)
 
     package init() {}
   }
@@ -44,6 +46,8 @@ package struct TransferConfiguration: Sendable {
   package var checksums = Checksums.wire
   /// Pulls that move at the same time; others wait in the order of their arrival.
   package var pullThreads = 4
+  /// Pulls that follow a prefill at the same time: they wait more than they move.
+  package var followThreads = 64
   /// Connections served at the same time; each has a thread.
   package var connectionLimit = 256
   package var timeouts = Timeouts()

@@ -91,9 +91,7 @@ struct WorkerMetrics: Sendable {
     if case .succeeded(let report)? = result.pull {
       transferTime.observe(report.duration)
       transferBytes.observe(Double(report.bytes))
-      if case .consume(let handoff) = choice.request.handoff {
-        transferDescriptors.observe(Double(handoff.blocks.count))
-      }
+      transferDescriptors.observe(Double(report.blocks))
     }
   }
 

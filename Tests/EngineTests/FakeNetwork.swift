@@ -51,20 +51,23 @@ final class FakeNetwork: Sendable {
     for published in all { published.onRelease() }
   }
 
-  fileprivate func publish(
+  fileprivate func open(
     _ blocks: [KVBlockID], tokens: Int, of memory: KVMemory, onRelease: @escaping @Sendable () -> Void
-  ) throws(KVTransferError) -> KVHandoff {
+  ) throws(KVTransferError) -> KVPublication {
     let handoff: KVHandoff? = state.withLock { state in
       guard !state.refusesToPublish else { return nil }
       state.issued += 1
-      let handoff = KVHandoff(
+      return KVHandoff(
         id: KVHandoff.ID("handoff-\(state.issued)"), engineID: "engine", host: "127.0.0.1", port: 1, blocks: blocks,
         tokens: tokens)
-      state.published[handoff.id] = Published(memory: memory, handoff: handoff, onRelease: onRelease)
-      return handoff
     }
     guard let handoff else { throw .closed }
-    return handoff
+    return KVPublication(handoff, layout: memory.layout) { [self] in
+      state.withLock { state in
+        state.published[handoff.id] = Published(memory: memory, handoff: handoff, onRelease: onRelease)
+      }
+    } onFail: {
+    }
   }
 
   fileprivate func withdraw(_ id: KVHandoff.ID) {
@@ -105,7 +108,8 @@ final class FakeNetwork: Sendable {
     if fault == .acknowledgementLost { throw .timedOut(what: "acknowledgement", after: .seconds(1)) }
     release(handoff.id)
     return KVPullReport(
-      transport: "fake", bytes: handoff.blocks.count * memory.layout.bytesPerBlock, duration: .milliseconds(1))
+      transport: "fake", bytes: handoff.blocks.count * memory.layout.bytesPerBlock, blocks: handoff.blocks.count,
+      duration: .milliseconds(1))
   }
 }
 
@@ -113,10 +117,10 @@ struct FakeTransport: KVTransport {
   let network: FakeNetwork
   let memory: KVMemory
 
-  func publish(
+  func open(
     _ blocks: [KVBlockID], tokens: Int, requestID: String, lease: Duration, onRelease: @escaping @Sendable () -> Void
-  ) throws(KVTransferError) -> KVHandoff {
-    try network.publish(blocks, tokens: tokens, of: memory, onRelease: onRelease)
+  ) throws(KVTransferError) -> KVPublication {
+    try network.open(blocks, tokens: tokens, of: memory, onRelease: onRelease)
   }
 
   func pull(_ handoff: KVHandoff, into destination: [KVBlockID]) async throws(KVTransferError) -> KVPullReport {

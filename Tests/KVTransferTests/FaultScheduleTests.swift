@@ -1,6 +1,7 @@
 import Glibc
 import KVBlocks
 import KVTransfer
+import Synchronization
 import TestSupport
 import Testing
 
@@ -38,6 +39,15 @@ private struct Problem: Error {
   init(_ text: String) { self.text = text }
 }
 
+/// Notes the first of two things.
+private final class Once: Sendable {
+  private let isDone = Atomic(false)
+
+  func note(in log: EventLog) {
+    if !isDone.exchange(true, ordering: .relaxed) { log.note() }
+  }
+}
+
 /// The last claims end when the other side sees their connections end, which is soon.
 /// - Returns: What went wrong.
 private func unreleased(_ released: EventLog, of published: Int) async -> String? {
@@ -71,6 +81,8 @@ private struct PullSchedule {
   private let released = EventLog()
   private var published = 0
   private var life = 1
+  /// Prompts that were given out before they were computed have blocks of their own.
+  private var nextBlock = 10
 
   init(seed: UInt64) throws {
     dice = SplitMix64(seed: seed)
@@ -110,33 +122,66 @@ private struct PullSchedule {
     return try prefiller.publish(blocks, lease: .seconds(30), to: released)
   }
 
+  /// A handoff, and what is to be found under it.
+  private typealias Prompt = (handoff: KVHandoff, expected: [[UInt8]], prefill: Task<Void, Never>?)
+
+  /// Half of them are computed only now, and a few of these are given up on the way.
+  private mutating func prompt(_ count: Int) throws -> Prompt {
+    guard Bool.random(using: &dice) else {
+      return (try publish(Array(0..<count)), prefiller.bytes(of: blockIDs(0..<count)), nil)
+    }
+    let (once, released) = (Once(), released)
+    let prompt = try EarlyPrompt(Array(nextBlock..<nextBlock + count), of: prefiller) { once.note(in: released) }
+    nextBlock += count
+    published += 1
+    let end = Int.random(in: 0..<6, using: &dice) == 0 ? Int.random(in: 0..<count, using: &dice) : count
+    let yields = (0..<2 * count).map { _ in Int.random(in: 0..<30, using: &dice) }
+    let prefill = Task.detached {
+      for block in 0..<end {
+        for layer in 0..<testLayout.layers {
+          for _ in 0..<yields[2 * block + layer] { await Task.yield() }
+          prompt.compute(block..<block + 1, layers: layer..<layer + 1)
+        }
+      }
+      if end == count { return prompt.publication.complete() }
+      prompt.publication.fail()
+      once.note(in: released)
+    }
+    return (prompt.handoff, prompt.expected, prefill)
+  }
+
   private mutating func strike(_ fault: Fault) async throws {
-    let count = Int.random(in: 1...6, using: &dice)
-    let handoff = try publish(Array(0..<count))
-    let (prefiller, decoder, target) = (prefiller, decoder, blockIDs(0..<count))
+    let prompt = try prompt(Int.random(in: 1...6, using: &dice))
+    try await strike(fault, prompt)
+    await prompt.prefill?.value
+  }
+
+  private mutating func strike(_ fault: Fault, _ prompt: Prompt) async throws {
+    let handoff = prompt.handoff
+    let (prefiller, decoder, target) = (prefiller, decoder, blockIDs(0..<prompt.expected.count))
     let yields = Int.random(in: 0..<40, using: &dice)
     switch fault {
-    case .none: try await pull(handoff, into: target, mayFail: false)
-    case .onTheWire: try await pullOverRelay(handoff, into: target)
+    case .none: try await pull(prompt, into: target, mayFail: false)
+    case .onTheWire: try await pullOverRelay(prompt, into: target)
     case .cancelled:
       let pull = Task { try await decoder.transport.pull(handoff, into: target) }
       for _ in 0..<yields { await Task.yield() }
       pull.cancel()
       _ = await pull.result
     case .withdrawn:
-      async let outcome: Void = pull(handoff, into: target, mayFail: true)
+      async let outcome: Void = pull(prompt, into: target, mayFail: true)
       for _ in 0..<yields { await Task.yield() }
       prefiller.transport.withdraw(handoff.id)
       try await outcome
     case .leaseEnds:
-      async let outcome: Void = pull(handoff, into: target, mayFail: true)
+      async let outcome: Void = pull(prompt, into: target, mayFail: true)
       for _ in 0..<yields { await Task.yield() }
       clock.advance(by: .seconds(31))
       prefiller.transport.expireLeases()
       try await outcome
     case .abandoned: decoder.transport.abandon(handoff)
     case .prefillerRestarts:
-      async let outcome: Void = pull(handoff, into: target, mayFail: true)
+      async let outcome: Void = pull(prompt, into: target, mayFail: true)
       for _ in 0..<yields { await Task.yield() }
       let port = prefiller.transport.port
       prefiller.transport.close()
@@ -146,7 +191,7 @@ private struct PullSchedule {
         transport, engineID: "prefiller-\(life)", seed: UInt8(life), { configuration, _ in configuration.port = port },
         now: clock.now)
     case .decoderRestarts:
-      async let outcome: Void = pull(handoff, into: target, mayFail: true)
+      async let outcome: Void = pull(prompt, into: target, mayFail: true)
       for _ in 0..<yields { await Task.yield() }
       decoder.transport.close()
       try await outcome
@@ -155,20 +200,26 @@ private struct PullSchedule {
   }
 
   /// A pull that says it has succeeded has the right bytes.
-  private func pull(_ handoff: KVHandoff, into target: [KVBlockID], mayFail: Bool) async throws {
+  private func pull(_ prompt: Prompt, into target: [KVBlockID], mayFail: Bool) async throws {
     do {
-      _ = try await decoder.transport.pull(handoff, into: target)
+      _ = try await decoder.transport.pull(prompt.handoff, into: target)
     } catch {
-      guard mayFail else { throw Problem("\(error)") }
+      guard mayFail || isGivenUp(prompt, error.label) else { throw Problem("\(error)") }
       return
     }
-    guard decoder.bytes(of: target) == prefiller.bytes(of: blockIDs(0..<target.count)) else {
+    guard decoder.bytes(of: target) == prompt.expected else {
       throw Problem("a pull that succeeded has wrong bytes")
     }
   }
 
+  /// As a prefill that fails says it, and as one that has failed is known.
+  private func isGivenUp(_ prompt: Prompt, _ label: String?) -> Bool {
+    prompt.prefill != nil && (label == "prefill_failed" || label == "unknown_handoff")
+  }
+
   /// By a decoder that loses patience soon; then the same handoff again, without a fault.
-  private mutating func pullOverRelay(_ handoff: KVHandoff, into target: [KVBlockID]) async throws {
+  private mutating func pullOverRelay(_ prompt: Prompt, into target: [KVBlockID]) async throws {
+    let (handoff, expected) = (prompt.handoff, prompt.expected)
     let relay = try FaultyRelay(to: handoff.port, .random(&dice))
     let hasty = try TestWorker(.tcp, engineID: "hasty", seed: 77) { configuration, _ in
       configuration.timeouts.stall = .milliseconds(100)
@@ -180,14 +231,15 @@ private struct PullSchedule {
     let bytes = hasty.bytes(of: target)
     hasty.transport.close()
     await relay.close()
-    let expected = prefiller.bytes(of: blockIDs(0..<target.count))
     if outcome == nil, bytes != expected { throw Problem("wrong bytes came through a faulty wire") }
     var again: String?
     repeat {
       again = await label { _ = try await decoder.transport.pull(handoff, into: target) }
     } while again == "already_claimed"
     // Where the fault struck behind DONE, the blocks are the prefiller's again.
-    guard again == nil || again == "unknown_handoff" else { throw Problem("the second try: \(again!)") }
+    guard again == nil || again == "unknown_handoff" || isGivenUp(prompt, again) else {
+      throw Problem("the second try: \(again!)")
+    }
     if again == nil, decoder.bytes(of: target) != expected { throw Problem("the second try has wrong bytes") }
   }
 }

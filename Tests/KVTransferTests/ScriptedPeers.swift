@@ -113,8 +113,8 @@ struct ScriptedDecoder {
   }
 
   /// - Returns: What the prefiller answers.
-  func claim(_ handoff: KVHandoff, request: UInt64 = 1) throws -> Frame {
-    let body = ClaimBody(id: handoff.id.bytes!, wantsChecksums: wantsChecksums).encoded
+  func claim(_ handoff: KVHandoff, request: UInt64 = 1, follows: Bool = false) throws -> Frame {
+    let body = ClaimBody(id: handoff.id.bytes!, wantsChecksums: wantsChecksums, follows: follows).encoded
     try channel.send(Frame(.claim, request: request, body: body), testPatience)
     return try channel.receive(testPatience, for: "CLAIMED")
   }
@@ -126,6 +126,22 @@ struct ScriptedDecoder {
       let data = try DataBody(decoding: try channel.receive(testPatience, for: "DATA").body)
       _ = try channel.socket.receive(Int(data.count) * testLayout.bytesPerBlock, testPatience, for: "blocks")
       read += Int(data.count)
+    }
+  }
+
+  /// Reads PIECES, and over TCP their bytes, until something else comes.
+  /// - Returns: That, and how many pieces came.
+  func readPieces() throws -> (pieces: Int, end: Frame) {
+    var count = 0
+    while true {
+      let frame = try channel.receive(testPatience, for: "PIECES")
+      if frame.kind == .beat { continue }
+      guard frame.kind == .pieces else { return (count, frame) }
+      let pieces = try PiecesBody(decoding: frame.body).pieces
+      count += pieces.layers.count * pieces.blocks.count
+      guard wantsChecksums else { continue }
+      let bytes = pieces.layers.count * pieces.blocks.count * testLayout.bytesPerLayer
+      _ = try channel.socket.receive(bytes, testPatience, for: "pieces")
     }
   }
 

@@ -43,6 +43,53 @@ struct TestWorker: Sendable {
   }
 }
 
+/// A prompt whose KV a test computes layer by layer: the bytes that its blocks had, put back piece by piece.
+struct EarlyPrompt: Sendable {
+  let publication: KVPublication
+  /// What the blocks hold when they are computed.
+  let expected: [[UInt8]]
+  private let blocks: [KVBlockID]
+  private let memory: KVMemory
+
+  /// Opens a handoff of these blocks, whose bytes are all wrong until they are computed.
+  init(
+    _ indices: [Int], tokens: Int? = nil, lease: Duration = .seconds(30), of worker: TestWorker,
+    onRelease: @escaping @Sendable () -> Void
+  ) throws {
+    (blocks, memory) = (blockIDs(indices), worker.memory)
+    expected = worker.bytes(of: blocks)
+    for block in blocks {
+      let bytes = memory.bytes(of: block)
+      for offset in bytes.indices { bytes[offset] = ~bytes[offset] }
+    }
+    publication = try worker.transport.open(
+      blocks, tokens: tokens ?? indices.count * memory.layout.blockSize, requestID: "request", lease: lease,
+      onRelease: onRelease)
+  }
+
+  /// As the prefiller's answer has it.
+  var handoff: KVHandoff {
+    var handoff = publication.handoff
+    handoff.isEarly = true
+    return handoff
+  }
+
+  /// Of every layer, these blocks of the prompt; those before are computed already.
+  func compute(_ range: Range<Int>, layers: Range<Int> = 0..<testLayout.layers) {
+    for layer in layers {
+      for index in range {
+        let bytes = memory.bytes(of: blocks[index])
+        for offset in layer * testLayout.bytesPerLayer..<(layer + 1) * testLayout.bytesPerLayer {
+          bytes[offset] = expected[index][offset]
+        }
+      }
+      let isWhole = range.upperBound == blocks.count
+      publication.advance(
+        layer: layer, tokens: isWhole ? publication.handoff.tokens : range.upperBound * testLayout.blockSize)
+    }
+  }
+}
+
 /// Without it the tests over NIXL are left out. `make test` installs it, and names its folder in PYTHONPATH.
 let nixlIsInstalled = (try? NixlLibrary.open(nil)) != nil
 

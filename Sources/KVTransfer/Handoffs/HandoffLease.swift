@@ -1,4 +1,5 @@
-/// The life of one published handoff: waiting for its decoder, being sent, done.
+/// The life of one published handoff: waiting for its decoder, being sent, done. While its prompt is computed it has no
+/// deadline: its request has.
 ///
 /// Blocks on the wire outlive their lease and their withdrawal: freeing them would send another request's KV.
 package struct HandoffLease: Sendable {
@@ -16,12 +17,16 @@ package struct HandoffLease: Sendable {
 
   package enum Action: Equatable { case none, free(Ending) }
 
-  package let deadline: ContinuousClock.Instant
+  /// nil: the prompt is being computed.
+  package private(set) var deadline: ContinuousClock.Instant?
   package private(set) var state = State.waiting
   /// Counts the claims, so that a frame of an earlier claim is told from one of this.
   package private(set) var generation: UInt32 = 0
 
-  package init(deadline: ContinuousClock.Instant) { self.deadline = deadline }
+  package init(deadline: ContinuousClock.Instant?) { self.deadline = deadline }
+
+  /// The prompt is computed.
+  package mutating func begin(until deadline: ContinuousClock.Instant) { self.deadline = deadline }
 
   /// Only in the life of the lease: the ledger ticks first.
   /// - Returns: False if another decoder has it.
@@ -29,6 +34,11 @@ package struct HandoffLease: Sendable {
     guard state == .waiting else { return false }
     state = .sending(claim, ending: nil)
     generation &+= 1
+    return true
+  }
+
+  package func isHeld(by claim: ClaimID) -> Bool {
+    guard case .sending(claim, _) = state else { return false }
     return true
   }
 
@@ -48,7 +58,7 @@ package struct HandoffLease: Sendable {
   }
 
   package mutating func tick(now: ContinuousClock.Instant) -> Action {
-    guard now >= deadline else { return .none }
+    guard let deadline, now >= deadline else { return .none }
     return end(.expired)
   }
 

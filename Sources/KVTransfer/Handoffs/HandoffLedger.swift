@@ -8,12 +8,15 @@ package struct HandoffLedger: Sendable {
     package var tokens: Int
     package var requestID: String
     package var lease: HandoffLease
+    /// What is there of the prompt's KV; nil: all.
+    package var publication: KVPublication?
     package var onRelease: @Sendable () -> Void
 
     package init(
-      blocks: [KVBlockID], tokens: Int, requestID: String, lease: HandoffLease,
+      blocks: [KVBlockID], tokens: Int, requestID: String, lease: HandoffLease, publication: KVPublication? = nil,
       onRelease: @escaping @Sendable () -> Void
     ) {
+      self.publication = publication
       self.blocks = blocks
       self.tokens = tokens
       self.requestID = requestID
@@ -49,7 +52,23 @@ package struct HandoffLedger: Sendable {
 
   package mutating func publish(_ entry: Entry, id: KVHandoff.ID) {
     entries[id] = entry
-    deadlines.insert(id, at: entry.lease.deadline)
+    if let deadline = entry.lease.deadline { deadlines.insert(id, at: deadline) }
+  }
+
+  /// The prompt is computed: the lease begins, if the handoff is not over already.
+  package mutating func complete(_ id: KVHandoff.ID, until deadline: ContinuousClock.Instant) {
+    guard entries[id] != nil else { return }
+    entries[id]!.lease.begin(until: deadline)
+    deadlines.insert(id, at: deadline)
+  }
+
+  /// Takes a handoff out whose blocks were never its own, even one that is being sent: no claim on it ends well from now on.
+  /// - Returns: False if it is over already.
+  package mutating func revoke(_ id: KVHandoff.ID) -> Bool { entries.removeValue(forKey: id) != nil }
+
+  /// Whether the claim still has it.
+  package func holds(_ id: KVHandoff.ID, _ claim: HandoffLease.ClaimID) -> Bool {
+    entries[id]?.lease.isHeld(by: claim) ?? false
   }
 
   package mutating func claim(

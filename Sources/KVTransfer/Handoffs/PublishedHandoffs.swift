@@ -51,8 +51,17 @@ final class PublishedHandoffs: Sendable {
     if !isOpen { throw .closed }
   }
 
-  /// A deadline `lease` from now, on the clock of the ledger.
-  func deadline(after lease: Duration) -> ContinuousClock.Instant { now() + lease }
+  /// The prompt is computed, and the handoff's lease begins.
+  func complete(_ id: KVHandoff.ID, lease: Duration) {
+    state.update { $0.ledger.complete(id, until: now() + lease) }
+  }
+
+  /// The prompt will not be computed to its end. Nothing is released: the blocks were not the handoff's.
+  func revoke(_ id: KVHandoff.ID) {
+    state.withLock { state in
+      if state.ledger.revoke(id) { state.statistics.withdrawn += 1 }
+    }
+  }
 
   /// The claim holds until `finish` or `lose`, one of which must follow a grant.
   func claim(_ id: KVHandoff.ID) -> (claim: HandoffLease.ClaimID, answer: HandoffLedger.ClaimAnswer) {
@@ -65,8 +74,16 @@ final class PublishedHandoffs: Sendable {
     return (claim, result.answer)
   }
 
-  func finish(_ id: KVHandoff.ID, _ claim: HandoffLease.ClaimID) {
-    finish(state.withLock { $0.ledger.finish(id, claim) }.map { [$0] } ?? [])
+  /// - Returns: Whether the blocks were held to this moment.
+  func finish(_ id: KVHandoff.ID, _ claim: HandoffLease.ClaimID) -> Bool {
+    guard let released = state.withLock({ $0.ledger.finish(id, claim) }) else { return false }
+    finish([released])
+    return true
+  }
+
+  /// As `finish`, of a claim that goes on.
+  func holds(_ id: KVHandoff.ID, _ claim: HandoffLease.ClaimID) -> Bool {
+    state.withLock { $0.ledger.holds(id, claim) }
   }
 
   func lose(_ id: KVHandoff.ID, _ claim: HandoffLease.ClaimID) {

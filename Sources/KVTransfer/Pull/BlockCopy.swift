@@ -20,8 +20,11 @@ struct BlockCopy {
   }
 
   /// As `copy`, always past the caches: one pass over the bytes is worth more than two over what the first left there.
-  /// - Returns: The CRC32C of what was copied.
-  func copyWithChecksum(_ source: UnsafeRawBufferPointer, to target: UnsafeMutableRawBufferPointer) -> UInt32 {
-    xs_copy_streaming_crc32c(0, target.baseAddress, source.baseAddress, source.count)
+  /// - Parameter checksum: Of what was copied before.
+  /// - Returns: The CRC32C of that and of what was copied.
+  func copyWithChecksum(
+    _ source: UnsafeRawBufferPointer, to target: UnsafeMutableRawBufferPointer, after checksum: UInt32 = 0
+  ) -> UInt32 {
+    xs_copy_streaming_crc32c(checksum, target.baseAddress, source.baseAddress, source.count)
   }
 }

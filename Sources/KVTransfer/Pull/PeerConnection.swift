@@ -5,8 +5,8 @@ import KVBlocks
 final class PeerConnection: @unchecked Sendable {
   // SAFETY: as `FrameChannel`: owned by the pull that took it from `PeerConnections`, whose lock hands it over.
   let channel: FrameChannel
-  private let way: Way
-  private let wantsChecksums: Bool
+  let way: Way
+  let wantsChecksums: Bool
   private var lastRequest: UInt64 = 0
 
   /// How the blocks come.
@@ -42,31 +42,30 @@ final class PeerConnection: @unchecked Sendable {
 
   /// A claim that the prefiller granted.
   struct Claim {
+    var id: KVHandoff.ID
     var request: UInt64
     var generation: UInt32
     /// In the prefiller's pool, in the order of the prompt.
     var blocks: [UInt32]
+    /// The prompt is still being computed.
+    var isFollowed: Bool
   }
 
-  /// CLAIM → CLAIMED, checked against what the handoff promises.
+  /// CLAIM → CLAIMED or FOLLOWING, checked against what the handoff promises.
   func claim(
     _ handoff: KVHandoff, layout: KVLayout, _ patience: Patience
   ) throws(KVTransferError) -> Claim {
-    let peer = channel.socket.peer
-    guard let id = handoff.id.bytes else { throw .unknownHandoff(handoff.id, peer: peer) }
+    guard let id = handoff.id.bytes else { throw .unknownHandoff(handoff.id, peer: channel.socket.peer) }
     lastRequest += 1
     let readsBlocks = if case .nixl = way { true } else { false }
-    let body = ClaimBody(id: id, wantsChecksums: wantsChecksums, readsBlocks: readsBlocks).encoded
+    let follows = handoff.isEarly && !readsBlocks
+    let body = ClaimBody(id: id, wantsChecksums: wantsChecksums, readsBlocks: readsBlocks, follows: follows).encoded
     try channel.send(Frame(.claim, request: lastRequest, body: body), patience)
     let frame = try receive(patience, for: "CLAIMED")
-    if frame.kind == .deny {
-      switch try channel.decode({ () throws(WireError) in try DenyBody(decoding: frame.body) }) {
-      case .unknown: throw .unknownHandoff(handoff.id, peer: peer)
-      case .expired: throw .leaseExpired(handoff.id, peer: peer)
-      case .taken: throw .alreadyClaimed(handoff.id, peer: peer)
-      }
+    if frame.kind == .deny { throw try refusal(frame, of: handoff.id) }
+    guard frame.kind == .claimed || (follows && frame.kind == .following) else {
+      throw channel.violation("\(frame.kind) in place of CLAIMED")
     }
-    guard frame.kind == .claimed else { throw channel.violation("\(frame.kind) in place of CLAIMED") }
     let claimed = try channel.decode { () throws(WireError) in try ClaimedBody(decoding: frame.body) }
     guard claimed.tokens == handoff.tokens else {
       throw .tokensMismatch(handoff.id, promised: handoff.tokens, held: Int(clamping: claimed.tokens))
@@ -74,7 +73,20 @@ final class PeerConnection: @unchecked Sendable {
     guard claimed.blocks.count == layout.blocks(forTokens: handoff.tokens) else {
       throw channel.violation("\(claimed.blocks.count) blocks for \(claimed.tokens) tokens")
     }
-    return Claim(request: lastRequest, generation: frame.generation, blocks: claimed.blocks)
+    return Claim(
+      id: handoff.id, request: lastRequest, generation: frame.generation, blocks: claimed.blocks,
+      isFollowed: frame.kind == .following)
+  }
+
+  /// What DENY says.
+  func refusal(_ frame: Frame, of id: KVHandoff.ID) throws(KVTransferError) -> KVTransferError {
+    let peer = channel.socket.peer
+    switch try channel.decode({ () throws(WireError) in try DenyBody(decoding: frame.body) }) {
+    case .unknown: return .unknownHandoff(id, peer: peer)
+    case .expired: return .leaseExpired(id, peer: peer)
+    case .taken: return .alreadyClaimed(id, peer: peer)
+    case .failed: return .prefillFailed(id, peer: peer)
+    }
   }
 
   /// Puts the claimed blocks into the first of `destination`'s.
@@ -127,6 +139,7 @@ final class PeerConnection: @unchecked Sendable {
   func finish(_ claim: Claim, _ patience: Patience) throws(KVTransferError) {
     try channel.send(Frame(.done, request: claim.request, generation: claim.generation), patience)
     let frame = try receive(patience, for: "RELEASED")
+    if frame.kind == .deny { throw try refusal(frame, of: claim.id) }
     guard frame.kind == .released, frame.generation == claim.generation else {
       throw channel.violation("\(frame.kind) in place of RELEASED")
     }
@@ -139,8 +152,15 @@ final class PeerConnection: @unchecked Sendable {
     try channel.send(Frame(.abandon, request: lastRequest, body: AbandonBody(id: id).encoded), patience)
   }
 
-  private func receive(_ patience: Patience, for what: String) throws(KVTransferError) -> Frame {
-    let frame = try channel.receive(patience, for: what)
+  /// Passes over the beats of a prefiller that is still computing.
+  func receive(_ patience: Patience, for what: String) throws(KVTransferError) -> Frame {
+    var frame = try channel.receive(patience, for: what)
+    while frame.kind == .beat {
+      guard .now < patience.end else {
+        throw .timedOut(what: "\(what) from \(channel.socket.peer)", after: patience.whole)
+      }
+      frame = try channel.receive(patience, for: what)
+    }
     guard frame.request == lastRequest else { throw channel.violation("an answer to request \(frame.request)") }
     return frame
   }

@@ -48,4 +48,9 @@ final class PeerMemory: Sendable {
     guard Int(block) < blockCount else { return nil }
     return UnsafeRawBufferPointer(start: base + Int(block) * layout.bytesPerBlock, count: layout.bytesPerBlock)
   }
+
+  /// One piece; nil if the pool has no such block.
+  func bytes(of block: UInt32, layer: Int) -> UnsafeRawBufferPointer? {
+    bytes(of: block).map { UnsafeRawBufferPointer(rebasing: $0[layout.bytes(ofLayer: layer)]) }
+  }
 }

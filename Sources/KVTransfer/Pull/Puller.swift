@@ -17,6 +17,8 @@ final class Puller: Sendable {
   private let connections: PeerConnections
   private let abandoner: Abandoner
   private let threads: PullThreads
+  /// For pulls of prompts that are still being computed: others shall not wait behind them.
+  private let followers: PullThreads
   private let state = Mutex(State())
 
   init(
@@ -27,6 +29,7 @@ final class Puller: Sendable {
     connections = PeerConnections(identity, configuration, nixl, logger)
     abandoner = Abandoner(connections, configuration.timeouts)
     threads = PullThreads(limit: configuration.pullThreads, name: "kv-pull")
+    followers = PullThreads(limit: configuration.followThreads, name: "kv-follow")
   }
 
   /// Interrupts what is under way and returns when no thread writes into the pool any more.
@@ -37,6 +40,7 @@ final class Puller: Sendable {
     }
     for cancellation in running { cancellation.cancel(.closed) }
     threads.close()
+    followers.close()
     abandoner.close()
     connections.closeIdle()
   }
@@ -79,6 +83,7 @@ final class Puller: Sendable {
     guard isOpen else { return .failure(.closed) }
     defer { state.withLock { $0.running[key] = nil } }
     let start = ContinuousClock.now
+    let threads = handoff.isEarly ? followers : threads
     return await threads.run(cancellation) { [self] cancellation throws(KVTransferError) in
       try pullNow(handoff, destination, cancellation, start)
     }
@@ -88,26 +93,40 @@ final class Puller: Sendable {
     _ handoff: KVHandoff, _ blocks: [KVBlockID], _ cancellation: PullCancellation, _ start: ContinuousClock.Instant
   ) throws(KVTransferError) -> KVPullReport {
     let timeouts = configuration.timeouts
-    let patience = Patience(stall: timeouts.stall, whole: timeouts.pull, from: start)
-    guard ContinuousClock.now < patience.end else { throw .timedOut(what: "free pull thread", after: timeouts.pull) }
+    let whole = handoff.isEarly ? timeouts.prefill + timeouts.pull : timeouts.pull
+    let patience = Patience(stall: timeouts.stall, whole: whole, from: start)
+    guard ContinuousClock.now < patience.end else { throw .timedOut(what: "free pull thread", after: whole) }
     let needed = memory.layout.blocksNeeded(forUntrustedTokens: handoff.tokens)
     guard needed <= blocks.count else { throw .destinationTooSmall(needed: needed, given: blocks.count) }
     let destination = PeerConnection.Destination(memory: memory, blocks: blocks)
-    let transport = try move(handoff, into: destination, cancellation, patience)
-    let bytes = needed * memory.layout.bytesPerBlock
-    return KVPullReport(transport: transport, bytes: bytes, duration: start.duration(to: .now))
+    let (connection, claim) = try claim(handoff, cancellation, patience)
+    let announced = try move(claim, over: connection, into: destination, cancellation, patience, of: handoff)
+    return KVPullReport(
+      transport: connection.transport, bytes: needed * memory.layout.bytesPerBlock, blocks: needed,
+      duration: (announced ?? start).duration(to: .now), followed: claim.isFollowed)
   }
 
-  /// - Returns: The transport that carried it.
+  /// - Returns: When the last piece was announced of a prompt that was still being computed; nil for others.
   private func move(
-    _ handoff: KVHandoff, into destination: PeerConnection.Destination, _ cancellation: PullCancellation,
-    _ patience: Patience
-  ) throws(KVTransferError) -> String {
-    let (connection, claim) = try claim(handoff, cancellation, patience)
-    try connection.fetch(claim, into: destination, cancellation, patience)
-    try connection.finish(claim, patience)
+    _ claim: PeerConnection.Claim, over connection: PeerConnection, into destination: PeerConnection.Destination,
+    _ cancellation: PullCancellation, _ patience: Patience, of handoff: KVHandoff
+  ) throws(KVTransferError) -> ContinuousClock.Instant? {
+    var announced: ContinuousClock.Instant?
+    do throws(KVTransferError) {
+      if claim.isFollowed {
+        announced = try connection.follow(claim, into: destination, cancellation, patience)
+        try connection.finishFollowing(claim, patience)
+      } else {
+        try connection.fetch(claim, into: destination, cancellation, patience)
+        try connection.finish(claim, patience)
+      }
+    } catch {
+      // It says so itself, and is as good as it was.
+      if case .prefillFailed = error, cancellation.detach() { connections.giveBack(connection, for: handoff) }
+      throw error
+    }
     if cancellation.detach() { connections.giveBack(connection, for: handoff) }
-    return connection.transport
+    return announced
   }
 
   /// Over a resting connection if there is one. If that turns out to have ended meanwhile, nothing was granted on

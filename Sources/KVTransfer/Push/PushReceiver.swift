@@ -88,16 +88,16 @@ package final class PushReceiver: KVTransport {
     buffer.finish(handoff.id, hasRead: (try? result.get()) != nil)
     try result.get()
     return KVPullReport(
-      transport: "buffer", bytes: handoff.blocks.count * pool.layout.bytesPerBlock,
+      transport: "buffer", bytes: handoff.blocks.count * pool.layout.bytesPerBlock, blocks: handoff.blocks.count,
       duration: start.duration(to: .now))
   }
 
   package func abandon(_ handoff: KVHandoff) { buffer.finish(handoff.id, hasRead: false) }
 
   /// Nothing is ever published here: a receiver's worker prefills for nobody.
-  package func publish(
+  package func open(
     _ blocks: [KVBlockID], tokens: Int, requestID: String, lease: Duration, onRelease: @escaping @Sendable () -> Void
-  ) throws(KVTransferError) -> KVHandoff {
+  ) throws(KVTransferError) -> KVPublication {
     preconditionFailure("a receiver was asked to publish")
   }
 

@@ -74,27 +74,42 @@ struct ServedConnection {
     guard frame.kind == .claim else { throw channel.violation("\(frame.kind) in place of CLAIM") }
     let body = try channel.decode { () throws(WireError) in try ClaimBody(decoding: frame.body) }
     let id = KVHandoff.ID(bytes: body.id)
-    let patience = transferPatience
     let (claim, answer) = context.handoffs.claim(id)
     switch answer {
     case .granted(let entry):
       // The claim ends before the connection does, so that a decoder that sees the end may try again.
       do throws(KVTransferError) {
-        try send(entry, for: frame.request, body, patience)
-        if body.readsBlocks { serveReads(of: entry, patience) }
-        try awaitDone(entry, frame.request, patience)
+        try serve(ServedClaim(entry: entry, id: id, claim: claim, request: frame.request, body: body))
       } catch {
         context.handoffs.lose(id, claim)
         context.logger.notice("KV pull not finished", metadata: ["request.id": "\(entry.requestID)"])
         throw error
       }
-      context.handoffs.finish(id, claim)
-      try channel.send(
-        Frame(.released, request: frame.request, generation: entry.lease.generation), patience)
-    case .taken: try deny(.taken, frame.request, patience)
-    case .expired: try deny(.expired, frame.request, patience)
-    case .unknown: try deny(.unknown, frame.request, patience)
+    case .taken: try deny(.taken, frame.request, transferPatience)
+    case .expired: try deny(.expired, frame.request, transferPatience)
+    case .unknown: try deny(.unknown, frame.request, transferPatience)
     }
+  }
+
+  private func serve(_ served: ServedClaim) throws(KVTransferError) {
+    if let publication = served.entry.publication, !publication.isComputed {
+      if served.body.follows { return try follow(publication, served) }
+      guard try awaitComputation(of: publication, served) else {
+        return try deny(.unknown, served.request, transferPatience)
+      }
+    }
+    let patience = transferPatience
+    try sendBlocks(served, patience)
+    if served.body.readsBlocks { serveReads(of: served.entry, patience) }
+    try release(served, refusal: .unknown, patience)
+  }
+
+  /// DONE → RELEASED.
+  /// - Parameter refusal: What the decoder is told if the blocks were not held until now.
+  func release(_ served: ServedClaim, refusal: DenyBody, _ patience: Patience) throws(KVTransferError) {
+    try awaitDone(served, patience)
+    guard context.handoffs.finish(served.id, served.claim) else { return try deny(refusal, served.request, patience) }
+    try send(.released, served, [], patience)
   }
 
   private func locate() throws(KVTransferError) {
@@ -110,18 +125,24 @@ struct ServedConnection {
     try channel.send(Frame(.located, body: located.encoded), patience)
   }
 
-  private func deny(_ reason: DenyBody, _ request: UInt64, _ patience: Patience) throws(KVTransferError) {
+  func deny(_ reason: DenyBody, _ request: UInt64, _ patience: Patience) throws(KVTransferError) {
     try channel.send(Frame(.deny, request: request, body: reason.encoded), patience)
   }
 
-  private func awaitDone(
-    _ entry: HandoffLedger.Entry, _ request: UInt64, _ patience: Patience
-  ) throws(KVTransferError) {
+  func send(_ kind: Frame.Kind, _ served: ServedClaim, _ body: [UInt8], _ patience: Patience) throws(KVTransferError) {
+    let generation = served.entry.lease.generation
+    try channel.send(Frame(kind, request: served.request, generation: generation, body: body), patience)
+  }
+
+  func awaitDone(_ served: ServedClaim, _ patience: Patience) throws(KVTransferError) {
     let done = try channel.receive(patience, for: "DONE")
-    guard done.kind == .done, done.request == request, done.generation == entry.lease.generation else {
+    guard done.kind == .done, done.request == served.request, done.generation == served.entry.lease.generation else {
       throw channel.violation("\(done.kind) in place of DONE")
     }
   }
+
+  /// On a Unix socket and over NIXL the decoder copies them itself.
+  func sendsBlocks(_ claim: ClaimBody) -> Bool { !isUnix && !claim.readsBlocks }
 
   /// Until the decoder has answered, for good or ill. What it has read so far nobody tells, so it has all the time there is.
   private func serveReads(of entry: HandoffLedger.Entry, _ patience: Patience) {
@@ -132,17 +153,11 @@ struct ServedConnection {
     }
   }
 
-  private func send(
-    _ entry: HandoffLedger.Entry, for request: UInt64, _ claim: ClaimBody, _ patience: Patience
-  ) throws(KVTransferError) {
-    let generation = entry.lease.generation
-    let claimed = ClaimedBody(
-      tokens: UInt64(entry.tokens), blocks: entry.blocks.map { UInt32($0.index) })
-    try channel.send(
-      Frame(.claimed, request: request, generation: generation, body: claimed.encoded), patience)
-    // On a Unix socket and over NIXL the decoder copies them itself, and DATA brings the checksums alone.
-    let sendsBlocks = !isUnix && !claim.readsBlocks
-    guard sendsBlocks || claim.wantsChecksums else { return }
+  /// CLAIMED, and DATA with the blocks, or with their checksums alone.
+  private func sendBlocks(_ served: ServedClaim, _ patience: Patience) throws(KVTransferError) {
+    let (entry, claim) = (served.entry, served.body)
+    try send(.claimed, served, served.claimed.encoded, patience)
+    guard sendsBlocks(claim) || claim.wantsChecksums else { return }
     let step = context.memory.layout.blocksPerDataFrame
     for first in stride(from: 0, to: entry.blocks.count, by: step) {
       let payload = entry.blocks[first..<min(first + step, entry.blocks.count)].map {
@@ -152,9 +167,23 @@ struct ServedConnection {
         first: UInt32(first), count: UInt32(payload.count),
         checksums: claim.wantsChecksums ? payload.map { xs_crc32c(0, $0.baseAddress, $0.count) } : [])
       try channel.send(
-        Frame(.data, request: request, generation: generation, body: data.encoded),
-        payload: sendsBlocks ? payload : [], patience)
+        Frame(.data, request: served.request, generation: entry.lease.generation, body: data.encoded),
+        payload: sendsBlocks(claim) ? payload : [], patience)
     }
+  }
+}
+
+/// A claim that was granted.
+struct ServedClaim {
+  var entry: HandoffLedger.Entry
+  var id: KVHandoff.ID
+  var claim: HandoffLease.ClaimID
+  var request: UInt64
+  var body: ClaimBody
+
+  /// Of CLAIMED and FOLLOWING.
+  var claimed: ClaimedBody {
+    ClaimedBody(tokens: UInt64(entry.tokens), blocks: entry.blocks.map { UInt32($0.index) })
   }
 }
 

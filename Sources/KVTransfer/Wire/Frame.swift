@@ -25,6 +25,12 @@ package struct Frame: Sendable, Equatable {
     // In place of a claim, and only where READY offers it.
     case locate = 23
     case located = 24
+    // In place of CLAIMED and DATA, and only where CLAIM allows it.
+    case following = 25
+    case pieces = 26
+    case held = 27
+    /// The prompt is still being computed.
+    case beat = 28
     // One push; on the receiver's own port.
     case reserve = 32
     case granted = 33
@@ -33,7 +39,7 @@ package struct Frame: Sendable, Equatable {
     case stored = 36
 
     /// Those that came after version 1 was spoken, and that a receiver may skip.
-    var isOptional: Bool { self == .abandon }
+    var isOptional: Bool { self == .abandon || self == .beat }
   }
 
   package static let headerBytes = 40

@@ -7,11 +7,14 @@ package struct ClaimBody: Equatable {
   package var wantsChecksums: Bool
   /// The decoder reads the blocks over NIXL: DATA brings the checksums alone.
   package var readsBlocks: Bool
+  /// If the prompt is still being computed, the decoder takes FOLLOWING for an answer; else it waits for CLAIMED.
+  package var follows: Bool
 
-  package init(id: [UInt8], wantsChecksums: Bool, readsBlocks: Bool = false) {
+  package init(id: [UInt8], wantsChecksums: Bool, readsBlocks: Bool = false, follows: Bool = false) {
     self.id = id
     self.wantsChecksums = wantsChecksums
     self.readsBlocks = readsBlocks
+    self.follows = follows
   }
 }
 
@@ -39,7 +42,7 @@ package struct LocatedBody: Equatable, Sendable {
   }
 }
 
-/// Prefiller → decoder: it is yours while this connection lives.
+/// Prefiller → decoder: it is yours while this connection lives. FOLLOWING has the same body.
 package struct ClaimedBody: Equatable {
   package var tokens: UInt64
   /// Where the blocks lie in the prefiller's pool.
@@ -52,7 +55,13 @@ package struct ClaimedBody: Equatable {
 }
 
 /// Prefiller → decoder: you cannot have it.
-package enum DenyBody: UInt16 { case unknown = 1, expired = 2, taken = 3 }
+package enum DenyBody: UInt16 {
+  case unknown = 1
+  case expired = 2
+  case taken = 3
+  /// After FOLLOWING only: the prompt will not be computed to its end.
+  case failed = 4
+}
 
 /// Prefiller → decoder: `count` blocks from the handoff's `first` on follow this frame.
 package struct DataBody: Equatable {
@@ -68,13 +77,25 @@ package struct DataBody: Equatable {
   }
 }
 
+/// Prefiller → decoder: these are there. On TCP their bytes follow this frame.
+package struct PiecesBody: Equatable {
+  package var pieces: KVPieces
+  /// CRC32C of the pieces' bytes in their order, if CLAIM wanted it.
+  package var checksum: UInt32?
+
+  package init(pieces: KVPieces, checksum: UInt32?) {
+    self.pieces = pieces
+    self.checksum = checksum
+  }
+}
+
 extension ClaimBody {
   static let idBytes = 16
 
   package var encoded: [UInt8] {
     var writer = ByteWriter()
     writer.raw(id)
-    writer.integer(UInt8((wantsChecksums ? 1 : 0) | (readsBlocks ? 2 : 0)))
+    writer.integer(UInt8((wantsChecksums ? 1 : 0) | (readsBlocks ? 2 : 0) | (follows ? 4 : 0)))
     return writer.bytes
   }
 
@@ -82,7 +103,7 @@ extension ClaimBody {
     var reader = ByteReader(bytes)
     id = Array(try reader.raw(Self.idBytes))
     let flags = try reader.integer(UInt8.self)
-    (wantsChecksums, readsBlocks) = (flags & 1 != 0, flags & 2 != 0)
+    (wantsChecksums, readsBlocks, follows) = (flags & 1 != 0, flags & 2 != 0, flags & 4 != 0)
     try reader.end()
   }
 }
@@ -169,7 +190,35 @@ extension DataBody {
   }
 }
 
+extension PiecesBody {
+  package var encoded: [UInt8] {
+    var writer = ByteWriter()
+    for range in [pieces.layers, pieces.blocks] {
+      writer.integer(UInt32(range.lowerBound))
+      writer.integer(UInt32(range.count))
+    }
+    writer.integer(UInt8(checksum == nil ? 0 : 1))
+    writer.integer(checksum ?? 0)
+    return writer.bytes
+  }
+
+  package init(decoding bytes: [UInt8]) throws(WireError) {
+    var reader = ByteReader(bytes)
+    pieces = KVPieces(layers: try reader.range(), blocks: try reader.range())
+    let hasChecksum = try reader.integer(UInt8.self) != 0
+    let value = try reader.integer(UInt32.self)
+    checksum = hasChecksum ? value : nil
+    try reader.end()
+  }
+}
+
 extension ByteReader {
+  /// First and count; their sum cannot overflow.
+  fileprivate mutating func range() throws(WireError) -> Range<Int> {
+    let first = Int(try integer(UInt32.self))
+    return first..<first + Int(try integer(UInt32.self))
+  }
+
   /// A count, then that many words; the count is checked against the bytes that are there.
   fileprivate mutating func words() throws(WireError) -> [UInt32] {
     let count = Int(try integer(UInt32.self))
