@@ -5,8 +5,8 @@ import KVTransfer
 struct ActiveRequest {
   let id: String
   let promptCount: Int
-  /// Publish the prompt's KV at the end.
-  let produces: Bool
+  /// What becomes of the prompt's KV.
+  var production: Production
   /// The output is a hidden state.
   let embeds: Bool
   let events: AsyncStream<TokenEvent>.Continuation
@@ -16,6 +16,28 @@ struct ActiveRequest {
   var pull: GenerationResult.Pull?
   /// What is known of the prompt so far, if the request asks for it.
   var promptLogprobs: [TokenLogprobs] = []
+}
+
+/// How far a request's prompt is on its way to another worker.
+enum Production {
+  /// It stays here.
+  case none
+  /// Published when the request has ended.
+  case atEnd
+  /// Given out as soon as it has its blocks.
+  case early
+  /// Given out; the request holds the blocks.
+  case open(KVPublication)
+  /// It was given out, and nobody can or need pull it any more.
+  case over
+
+  init(_ handoff: GenerationRequest.Handoff, canPublish: Bool) {
+    switch handoff {
+    case .none, .consume: self = .none
+    case .produce: self = .atEnd
+    case .produceEarly: self = canPublish ? .early : .atEnd
+    }
+  }
 }
 
 /// Blocks that outlive their request until the transport gives them back.

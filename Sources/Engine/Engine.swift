@@ -66,7 +66,7 @@ package final class Engine: Sendable {
   }
 
   /// Ends the requests of this id with `.abort`, and withdraws the handoffs that they have published: to be called
-  /// whenever a `.produce` request's result could not be delivered to its client.
+  /// whenever a producing request's result could not be delivered to its client.
   package func cancel(_ id: String) { mailbox.post(.cancelRequests(id: id)) }
 
   /// Forgets the KV that no request holds, before whatever is submitted after.

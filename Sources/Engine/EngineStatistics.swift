@@ -27,6 +27,8 @@ package struct EngineStatistics: Sendable, Equatable {
   package var prefixCacheQueries = 0
   package var prefixCacheHits = 0
   package var pullSuccesses = 0
+  /// Of these, the ones whose KV came while it was computed.
+  package var followedPulls = 0
   /// Refused ones too.
   package var pullFailures = 0
   /// Failures of pulls that never came to the transport.

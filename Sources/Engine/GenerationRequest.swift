@@ -8,6 +8,9 @@ package struct GenerationRequest: Sendable {
     case none
     /// Prefill only: publish the prompt's blocks when it is computed (`do_remote_decode`).
     case produce
+    /// The same, and the ticket is given out as soon as the prompt has its blocks (`TokenEvent.handoff`), so that the KV
+    /// can be pulled while it is computed.
+    case produceEarly
     /// Pull the prompt's KV from the prefiller that published it (`do_remote_prefill`).
     case consume(KVHandoff)
   }

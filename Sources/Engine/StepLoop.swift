@@ -19,7 +19,7 @@ final class StepLoop {
   private let board: StatisticsBoard
 
   private let model: any LanguageModel
-  private let kv: KVMemory
+  let kv: KVMemory
   private let logits: UnsafeMutableBufferPointer<Float>
   /// Of the rows of `logits`; the model's until its next step.
   private var hiddenStates = UnsafeBufferPointer<Float>(start: nil, count: 0)
@@ -114,7 +114,8 @@ final class StepLoop {
   private func step() -> Bool {
     let plan = scheduler.schedule()
     noteAdmissions(plan.admitted)
-    for number in plan.preempted { logPreemption(number) }
+    for number in plan.preempted { notePreemption(number) }
+    for number in plan.admitted { openHandoff(of: number) }
     for pull in plan.pulls { start(pull) }
     if !plan.entries.isEmpty {
       forward(plan)
@@ -142,11 +143,13 @@ final class StepLoop {
       batch.logitRows += entry.scored.map { firstRow + $0 - entry.positions.lowerBound }
       batch.logitRows.append(contentsOf: batch.tokens.count - entry.sampledRows..<batch.tokens.count)
     }
+    batch.layerIsStored = announcer(of: plan)
     let rows = batch.logitRows.count
     hiddenStates = model.forward(
       batch, kv: kv, logits: UnsafeMutableBufferPointer(rebasing: logits[..<(rows * model.vocabularySize)]))
     // Lets go of the block tables, so that the scheduler changes its own in place.
     batch.sequences.removeAll(keepingCapacity: true)
+    batch.layerIsStored = nil
   }
 
   private func sample(_ plan: StepPlan) {
@@ -242,7 +245,8 @@ final class StepLoop {
     }
   }
 
-  private func logPreemption(_ number: UInt64) {
+  private func notePreemption(_ number: UInt64) {
+    revokeHandoff(of: number)
     logger.debug("preempted: the KV pool is full", metadata: ["request.id": "\(requests[number]?.id ?? "")"])
   }
 

@@ -10,10 +10,9 @@ extension StepLoop {
       parameters: request.sampling, seed: request.sampling.seed ?? .random(in: 0...UInt64.max),
       eosTokenIDs: configuration.eosTokenIDs, promptTokens: request.promptTokens,
       earlierOutput: request.earlierOutput, constraint: request.constraint)
-    var produces = false
-    if case .produce = request.handoff { produces = true }
     requests[submission.number] = ActiveRequest(
-      id: request.id, promptCount: request.promptTokens.count, produces: produces, embeds: request.embeds,
+      id: request.id, promptCount: request.promptTokens.count,
+      production: Production(request.handoff, canPublish: transport != nil), embeds: request.embeds,
       events: submission.events, sampler: sampler, timings: RequestTimings(queued: submission.queued))
     var sequence = SequenceState(
       number: submission.number, promptTokens: request.promptTokens, cacheSalt: request.cacheSalt,
@@ -38,17 +37,28 @@ extension StepLoop {
   /// The last token was sampled.
   func finish(_ number: UInt64, _ reason: GenerationResult.FinishReason) {
     guard let request = requests.removeValue(forKey: number) else { return }
-    var handoff: KVHandoff?
-    if request.produces {
-      handoff = publish(scheduler.finish(number, keeping: request.promptCount), of: number, request)
-    } else {
+    end(request, reason, handoff: handOver(number, request))
+  }
+
+  /// Takes a finished sequence out, and gives its prompt's blocks to the handoff, if there is or is to be one.
+  private func handOver(_ number: UInt64, _ request: ActiveRequest) -> KVHandoff? {
+    switch request.production {
+    case .none, .over:
       _ = scheduler.finish(number)
+      return nil
+    case .atEnd, .early:
+      return publish(scheduler.finish(number, keeping: request.promptCount), of: number, request)
+    case .open(let publication):
+      let blocks = scheduler.finish(number, keeping: request.promptCount)
+      published[number] = PublishedHandoff(requestID: request.id, handoff: publication.handoff, blocks: blocks)
+      publication.complete()
+      return publication.handoff
     }
-    end(request, reason, handoff: handoff)
   }
 
   /// Ends the request at once, wherever it is. Blocks that a pull still writes to stay held until it has ended.
   func cancel(_ number: UInt64) {
+    revokeHandoff(of: number)
     guard let request = requests.removeValue(forKey: number) else { return }
     if let pull = pulls[number] {
       pull.cancel()
@@ -97,6 +107,7 @@ extension StepLoop {
     switch result {
     case .success(let report):
       counters.pullSuccesses += 1
+      if report.followed { counters.followedPulls += 1 }
       requests[number]!.pull = .succeeded(report)
       scheduler.pullEnded(number, .succeeded)
     case .failure(let error):
@@ -153,7 +164,55 @@ extension StepLoop {
   }
 
   func released(_ number: UInt64) {
-    guard let handoff = published.removeValue(forKey: number) else { return }
-    scheduler.release(handoff.blocks)
+    if let handoff = published.removeValue(forKey: number) { return scheduler.release(handoff.blocks) }
+    // Pulled or given up before the request's end: it still holds the blocks.
+    if case .open? = requests[number]?.production { requests[number]!.production = .over }
+  }
+
+  // MARK: Publish before the prompt is computed
+
+  /// The sequence has its blocks: whoever is to decode it may begin to pull.
+  func openHandoff(of number: UInt64) {
+    guard let request = requests[number], case .early = request.production, let transport,
+      let sequence = scheduler.running.first(where: { $0.number == number })
+    else { return }
+    let blocks = Array(sequence.table.blocks.prefix(scheduler.pool.blocks(forTokens: request.promptCount)))
+    do {
+      let publication = try transport.open(
+        blocks, tokens: request.promptCount, requestID: request.id, lease: configuration.lease,
+        onRelease: { [mailbox] in mailbox.post(.released(number)) })
+      for layer in 0..<kv.layout.layers { publication.advance(layer: layer, tokens: sequence.computed) }
+      requests[number]!.production = .open(publication)
+      var handoff = publication.handoff
+      handoff.isEarly = true
+      // At once, and not with the statistics: the step that is about to begin is what the decoder can make use of.
+      request.events.yield(.handoff(handoff))
+    } catch {
+      requests[number]!.production = .atEnd
+      logger.warning("KV publish failed", metadata: ["request.id": "\(request.id)", "reason": "\(error)"])
+    }
+  }
+
+  /// To be called before the blocks of a sequence are anybody else's, if its prompt was given out: whoever pulls it is told.
+  func revokeHandoff(of number: UInt64) {
+    guard case .open(let publication)? = requests[number]?.production else { return }
+    publication.fail()
+    requests[number]!.production = .over
+  }
+
+  /// What the entries of a plan compute of prompts that were given out, as a batch tells it.
+  func announcer(of plan: StepPlan) -> ((Int) -> Void)? {
+    var open: [(publication: KVPublication, tokens: Int)] = []
+    for entry in plan.entries {
+      let sequence = scheduler.running[entry.index]
+      guard entry.positions.lowerBound < sequence.promptCount,
+        case .open(let publication)? = requests[sequence.number]?.production
+      else { continue }
+      open.append((publication, min(entry.positions.upperBound, sequence.promptCount)))
+    }
+    guard !open.isEmpty else { return nil }
+    return { layer in
+      for (publication, tokens) in open { publication.advance(layer: layer, tokens: tokens) }
+    }
   }
 }

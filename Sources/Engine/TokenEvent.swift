@@ -2,6 +2,8 @@ import KVTransfer
 
 /// What a request's stream yields: tokens in order, or one hidden state; then exactly one `finished`.
 package enum TokenEvent: Sendable {
+  /// Before all else, if the request is `.produceEarly`: the ticket to KV that is about to be computed.
+  case handoff(KVHandoff)
   /// Before the first token, if `SamplingParameters.promptLogprobs` asks for it: the prompt's tokens from its second on,
   /// each given those before it.
   case prompt([TokenLogprobs])
@@ -60,7 +62,7 @@ package struct GenerationResult: Sendable {
   }
 
   package var reason: FinishReason
-  /// Set on a request with `.produce` that ended well and could be published.
+  /// Set on a request with `.produce` or `.produceEarly` that ended well and could be published, unless it is pulled already.
   package var handoff: KVHandoff?
   /// Nil if the request asked for no pull, or was cancelled before it ended.
   package var pull: Pull?

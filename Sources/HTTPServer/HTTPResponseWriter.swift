@@ -4,7 +4,7 @@ import NIOHTTP1
 /// The one response to one request. Any method may be called from any thread; calls take effect in order on
 /// `eventLoop`, at once if already there. After the client has gone all of them do nothing.
 ///
-/// Order: `send` alone, or `start`, any number of `write`, `end`. `abort` at any time.
+/// Order: `send` alone, or `start`, any number of `write`, `end`; before either, `inform`. `abort` at any time.
 // SAFETY: every stored `var` is read and written on `eventLoop` only; the other methods hop there first.
 package final class HTTPResponseWriter: @unchecked Sendable {
   private enum Framing {
@@ -71,6 +71,9 @@ package final class HTTPResponseWriter: @unchecked Sendable {
   package func start(_ status: HTTPResponseStatus, headers: HTTPHeaders = [:]) {
     onLoop { $0.startOnLoop(status, headers) }
   }
+
+  /// An interim response (103), for a client that has asked for it. HTTP/1.0 has none.
+  package func inform(_ headers: HTTPHeaders) { onLoop { $0.informOnLoop(headers) } }
 
   package func write(_ bytes: ByteBuffer) {
     // Without a closure's allocation where a stream's every part comes by.
@@ -168,6 +171,15 @@ package final class HTTPResponseWriter: @unchecked Sendable {
     startOnLoop(status, headers)
     writeOnLoop(body)
     endOnLoop()
+  }
+
+  private func informOnLoop(_ headers: HTTPHeaders) {
+    guard case .awaitingHead = state, version == .http1_1, let connection else { return }
+    connection.append { out in
+      out.writeResponseHead(.custom(code: 103, reasonPhrase: "Early Hints"), headers)
+      out.writeStaticString("\r\n")
+    }
+    connection.scheduleFlush()
   }
 
   private func startOnLoop(_ status: HTTPResponseStatus, _ headers: HTTPHeaders) {

@@ -44,6 +44,9 @@ package struct ForwardBatch {
   package var sequences: [Sequence] = []
   /// Rows whose logits are wanted, ascending.
   package var logitRows: [Int] = []
+  /// Called by the thread that called `forward`, with each layer in turn, when the keys and values of all the batch's tokens
+  /// are in that layer of their slots, for good.
+  package var layerIsStored: ((Int) -> Void)?
 
   package init() {}
 }

@@ -61,6 +61,7 @@ package final class LlamaModel: LanguageModel {
       for index in weights.layers.indices {
         let isLast = index == weights.layers.count - 1
         store(index, rows: rows, sequences: sequences, kv: kv)
+        batch.layerIsStored?(index)
         attend(index, sequences: isLast ? sequences.compactMap { $0.from(batch.logitRows) } : sequences, kv: kv)
         if isLast { keepOnly(batch.logitRows) }
         finish(weights.layers[index], rows: isLast ? batch.logitRows.count : rows)

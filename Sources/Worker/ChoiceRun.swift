@@ -1,4 +1,5 @@
 import Engine
+import KVTransfer
 import ServingAPI
 import Tokenization
 
@@ -9,6 +10,8 @@ struct ChoiceRun {
   let engine: Engine
   let tokenizer: Tokenizer
   let metrics: WorkerMetrics
+  /// Gets the ticket of a request that is `.produceEarly`, before its first token.
+  var announce: @Sendable (KVHandoff) -> Void = { _ in }
 
   struct Outcome: Sendable {
     var result: GenerationResult
@@ -31,6 +34,7 @@ struct ChoiceRun {
     var isCut = false
     for await event in events {
       switch event {
+      case .handoff(let handoff): announce(handoff)
       case .prompt(let scores):
         held = held.followed(by: decoder.prompt(scores, tokens: plan.request.promptTokens))
       case .token(let token):
@@ -63,7 +67,10 @@ struct ChoiceRun {
   /// A stop string ended the choice before the engine would. A handoff that is being made is left to its end: to
   /// cancel its request would withdraw it.
   private func endEarly(_ tokenCount: Int) {
-    if case .produce = plan.request.handoff { return }
+    switch plan.request.handoff {
+    case .produce, .produceEarly: return
+    case .none, .consume: break
+    }
     if tokenCount < plan.decoding.maxTokens { engine.cancel(plan.request.id) }
   }
 

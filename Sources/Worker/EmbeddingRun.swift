@@ -55,7 +55,7 @@ struct EmbeddingRun {
     for await event in events {
       switch event {
       case .hiddenState(let values): vector = values
-      case .prompt, .token: break
+      case .handoff, .prompt, .token: break
       case .finished(let result):
         if let vector {
           metrics.observe(embeddingOf: result, promptTokens: promptTokens)

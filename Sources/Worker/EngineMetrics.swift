@@ -90,6 +90,8 @@ extension WorkerMetrics {
       "xpyd:kv_publish_failures_total", "Prompts whose KV could not be published.", engine, \.publishFailures)
     self.counter("xpyd:kv_pulls_total", "Prompts whose KV was pulled.", engine, \.pullSuccesses)
     self.counter(
+      "xpyd:kv_pulls_followed_total", "Prompts whose KV was pulled while it was computed.", engine, \.followedPulls)
+    self.counter(
       "vllm:nixl_num_failed_transfers_total", "Number of failed NIXL KV Cache transfers.", engine, \.pullFailures)
     registry.counters("xpyd:kv_pull_failures_total", help: "Pulls that failed, by error.", label: "error_type") {
       [weak transport, weak engine] in

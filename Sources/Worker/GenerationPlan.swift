@@ -76,6 +76,13 @@ struct GenerationPlan: Sendable {
 }
 
 extension GenerationPlan {
+  /// If it makes a ticket, the client gets it as soon as there is one.
+  mutating func announceTicket() {
+    for index in choices.indices {
+      if case .produce = choices[index].request.handoff { choices[index].request.handoff = .produceEarly }
+    }
+  }
+
   /// Keeps this request's KV apart from all that has another salt.
   mutating func saltKV(_ salt: String?) {
     for index in choices.indices { choices[index].request.cacheSalt = salt }
@@ -113,11 +120,14 @@ extension HandoffTicket {
       engineID: handoff.engineID, requestID: "\(requestID)-\(handoff.id.rawValue)", host: handoff.host,
       port: handoff.port, blocks: handoff.blocks.map { Int($0.index) }, tokens: handoff.tokens)
     self.cachedTokens = cachedTokens
+    isEarly = handoff.isEarly
   }
 
   var handoff: KVHandoff {
-    KVHandoff(
+    var handoff = KVHandoff(
       id: KVHandoff.ID(String(handoffID)), engineID: engineID, host: host, port: port,
       blocks: blocks.map { KVBlockID(Int32($0)) }, tokens: tokens)
+    handoff.isEarly = isEarly
+    return handoff
   }
 }

@@ -1,5 +1,6 @@
 import Engine
 import HTTPServer
+import KVTransfer
 import Logging
 import NIOCore
 import NIOHTTP1
@@ -32,7 +33,7 @@ struct GenerationRun {
   ///   `HTTPClientGone` if nobody listens any more.
   func respond(_ writer: HTTPResponseWriter, headers: HTTPHeaders) async throws -> Summary {
     let submitted: [ChoiceRun]
-    do { submitted = try submit() } catch {
+    do { submitted = try submit(writer) } catch {
       delivery.giveUp()
       throw error
     }
@@ -47,19 +48,31 @@ struct GenerationRun {
   }
 
   /// All of a request's choices, or none.
-  private func submit() throws(APIError) -> [ChoiceRun] {
+  private func submit(_ writer: HTTPResponseWriter) throws(APIError) -> [ChoiceRun] {
     var runs: [ChoiceRun] = []
     for choice in plan.choices {
       do {
         let events = try engine.submit(choice.request)
         runs.append(
-          ChoiceRun(plan: choice, events: events, engine: engine, tokenizer: model.tokenizer, metrics: metrics))
+          ChoiceRun(
+            plan: choice, events: events, engine: engine, tokenizer: model.tokenizer, metrics: metrics,
+            announce: { announce($0, of: choice, writer) }))
       } catch {
         cancelAll()
         throw APIError(error, contextLength: model.maxModelLength)
       }
     }
     return runs
+  }
+
+  /// The ticket to KV that is about to be computed, in an interim response. Its blocks are left out: a decoder is told them
+  /// when it claims.
+  private func announce(_ handoff: KVHandoff, of choice: ChoicePlan, _ writer: HTTPResponseWriter) {
+    var ticket = HandoffTicket(handoff, requestID: choice.request.id, cachedTokens: 0)
+    ticket.blocks = []
+    writer.inform([
+      "server": "xpyd", HeaderNames.earlyTicket: String(decoding: ticket.json.encoded, as: UTF8.self),
+    ])
   }
 
   private func cancelAll() {

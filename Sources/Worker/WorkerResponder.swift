@@ -215,6 +215,9 @@ final class WorkerResponder: HTTPResponder {
     let id = exchange.id(inBody: options.requestID)
     var (plan, format) = try plan(id)
     plan.saltKV(salt(exchange, options))
+    if case .pull? = plane, exchange.request.headers.first(name: HeaderNames.earlyTicket) == "1" {
+      plan.announceTicket()
+    }
     return .generate(plan, format, id)
   }
 

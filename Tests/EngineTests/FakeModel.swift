@@ -56,6 +56,7 @@ final class FakeModel: LanguageModel {
         logitRow += 1
       }
     }
+    batch.layerIsStored?(0)
     precondition(logitRow == batch.logitRows.count && logits.count == logitRow * vocabularySize)
     return UnsafeBufferPointer(rebasing: hiddenStates[..<(3 * logitRow)])
   }

@@ -12,7 +12,8 @@ struct TestEngine {
 
   init(
     blocks: Int = 64, blockSize: Int = 4, contextLength: Int = 512, network: FakeNetwork? = nil,
-    gate: StepGate? = nil, _ configure: (inout EngineConfiguration) -> Void = { _ in }
+    gate: StepGate? = nil, _ configure: (inout EngineConfiguration) -> Void = { _ in },
+    transport: ((KVMemory) throws -> any KVTransport)? = nil
   ) throws {
     var configuration = EngineConfiguration()
     configure(&configuration)
@@ -21,7 +22,8 @@ struct TestEngine {
     logger.logLevel = .critical
     engine = Engine(
       model: FakeModel(blockSize: blockSize, contextLength: contextLength, gate: gate), kv: memory,
-      configuration: configuration, transport: network?.transport(for: memory), logger: logger)
+      configuration: configuration, transport: try transport?(memory) ?? network?.transport(for: memory),
+      logger: logger)
   }
 
   /// One whose longest sequence takes it many seconds: what ends earlier was ended.
@@ -53,6 +55,7 @@ struct TestEngine {
 struct Output: Sendable {
   var tokens: [GeneratedToken] = []
   var results: [GenerationResult] = []
+  var tickets: [KVHandoff] = []
   var promptScores: [[TokenLogprobs]] = []
   var hiddenStates: [[Float]] = []
   /// Tokens that came after a `finished`.
@@ -66,6 +69,7 @@ struct Output: Sendable {
 
   mutating func add(_ event: TokenEvent) {
     switch event {
+    case .handoff(let handoff): tickets.append(handoff)
     case .prompt(let scores): promptScores.append(scores)
     case .hiddenState(let values): hiddenStates.append(values)
     case .token(let token):

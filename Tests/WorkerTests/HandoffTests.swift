@@ -1,3 +1,4 @@
+import Foundation
 import KVTransfer
 import ServingAPI
 import Testing
@@ -69,6 +70,35 @@ struct HandoffTests {
       // Of a prompt of one token there is nothing to pull: its only token must be computed for the first logits.
       let sources = decoder.worker.statistics.promptTokens
       #expect(sources.computed <= 2 * requests.count && sources.pulled >= tokens - 1)
+    }
+  }
+
+  @Test func `Who asks for an early ticket gets it in an interim response, before the answer`() async throws {
+    let prompt = Self.prompt(tokens: 600)
+    let single = try await withWorker { try await $0.complete(Self.body(prompt, ["return_token_ids": true])) }
+    try await withPair { prefiller, decoder in
+      let client = try await RawClient.connect(port: prefiller.worker.port)
+      let body = Self.body(prompt, ["max_tokens": 1, "kv_transfer_params": Self.produce])
+      let headers = [("Content-Type", "application/json"), ("X-Xpyd-Early-Ticket", "1")]
+      try await client.send(TestWorker.request("POST", "/v1/completions", headers: headers, body: body.encoded))
+      let head = try await client.read { String(decoding: $0, as: UTF8.self).contains("\r\n\r\n") }
+      let lines = String(decoding: head, as: UTF8.self).components(separatedBy: "\r\n")
+      #expect(lines[0] == "HTTP/1.1 103 Early Hints" && lines.contains("server: xpyd"))
+      let line = try #require(lines.first { $0.hasPrefix("X-Xpyd-Early-Ticket: ") })
+      let ticket = try BodyParser.parse(Array(line.dropFirst(21).utf8))
+      #expect(ticket["xpyd_early"] == true && ticket["remote_num_tokens"] == 600)
+      #expect(ticket["remote_block_ids"] == [[]])
+      guard case .object(var fields) = Self.body(prompt, ["return_token_ids": true]) else { return }
+      fields["kv_transfer_params"] = ticket
+      let answer = try await decoder.complete(.object(fields))
+      #expect(answer.json["choices"] == single.json["choices"])
+      #expect(decoder.worker.statistics.promptTokens.pulled == 599)
+      // Without the header there is nothing but the answer.
+      let usual = try await self.ticket(prefiller, Self.prompt(tokens: 3))
+      #expect(usual["xpyd_early"] == nil)
+      let release: BodyValue = ["remote_request_id": usual["remote_request_id"] ?? .null]
+      #expect(try await prefiller.post("/kv/release", release).status == 200)
+      await client.close()
     }
   }
 

@@ -45,6 +45,8 @@ package struct HandoffTicket: Sendable, Equatable {
   package var tokens: Int
   /// Of the prompt, how many tokens the prefiller took from its own prefix cache.
   package var cachedTokens = 0
+  /// Our own key, `xpyd_early`: the KV is still being computed.
+  package var isEarly = false
 
   package init(engineID: String, requestID: String, host: String, port: Int, blocks: [Int], tokens: Int) {
     self.engineID = engineID
@@ -77,6 +79,7 @@ package struct HandoffTicket: Sendable, Equatable {
     blocks = reader.requiredBlockIDs("remote_block_ids")
     tokens = reader.requiredInt("remote_num_tokens", in: 1...Int(Int32.max))
     cachedTokens = reader.int("remote_prefill_cached_tokens") ?? 0
+    isEarly = reader.bool("xpyd_early") ?? false
     for key in ["tp_size", "dcp_size", "pp_size"] where (reader.int(key) ?? 1) != 1 {
       reader.refuse(key, "Input should be 1: this worker's KV blocks are not split over ranks")
     }
@@ -101,6 +104,7 @@ package struct HandoffTicket: Sendable, Equatable {
     fields.append("remote_blocks_expiry_time", .null)
     fields.append("transfer_mode", "pull")
     fields.append("remote_prefill_cached_tokens", BodyValue(cachedTokens))
+    if isEarly { fields.append("xpyd_early", true) }
     return .object(fields)
   }
 }
