@@ -14,6 +14,8 @@ package struct ProxyConfiguration: Sendable {
   /// Of workers that come and go; nil: only `/admin/workers` changes what was named.
   package var discovery: (any WorkerDiscovery)?
   package var handoff = HandoffKind.nixl
+  /// Asks prefillers for their ticket before the prompt is computed, and then starts the decode leg at once.
+  package var followsPrefill = true
   /// Of SGLang's prefillers: one for all of them, or one for each.
   package var bootstrapPorts = [SGLangHandoff.defaultPort]
   package var lmcache = LMCacheReceivers()

@@ -37,6 +37,11 @@ struct ProxyCommand: AsyncParsableCommand {
       """)
   var handoff = HandoffKind.auto
 
+  @Flag(
+    inversion: .prefixedNo,
+    help: "Have decoders pull a prompt's KV while it is computed, from workers that can (with --handoff nixl).")
+  var earlyHandoff = true
+
   @Option(help: "Event loops; one for each processor, but not more than 8, if it is not given.")
   var threads = max(1, min(8, ProcessInfo.processInfo.activeProcessorCount))
 
@@ -93,6 +98,7 @@ struct ProxyCommand: AsyncParsableCommand {
       names: (prefillers + both).map { WorkerEndpoint(.prefill, $0) }
         + (decoders + both).map { WorkerEndpoint(.decode, $0) })
     configuration.handoff = handoff
+    configuration.followsPrefill = earlyHandoff
     configuration.bootstrapPorts = try workers.bootstrapPorts(beside: discovery)
     routing.apply(to: &configuration)
     configuration.threads = threads

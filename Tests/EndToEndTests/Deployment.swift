@@ -21,7 +21,7 @@ struct Deployment: Sendable {
   /// Starts it, and stops it again whatever `body` does.
   static func run(
     prefillers: Int, decoders: Int, transports: TransferConfiguration.Transports,
-    kv: KVLayout.ElementType = .f16, decoderKV: KVLayout.ElementType? = nil,
+    kv: KVLayout.ElementType = .f16, decoderKV: KVLayout.ElementType? = nil, followsPrefill: Bool = true,
     model: String? = nil, _ body: (Deployment) async throws -> Void
   ) async throws {
     let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
@@ -33,6 +33,7 @@ struct Deployment: Sendable {
     configuration.host = "127.0.0.1"
     configuration.port = 0
     configuration.statisticsSink = { _ in }
+    configuration.followsPrefill = followsPrefill
     let proxy = try await Proxy.start(configuration, logger: logger)
     let deployment = Deployment(prefillers: prefillWorkers, decoders: decodeWorkers, proxy: proxy)
     let outcome: Result<Void, any Error>

@@ -35,6 +35,8 @@ final class MockWorker: HTTPResponder {
     case floods(chunks: Int)
     /// A handoff that is released on demand, as a prefiller of ours.
     case publishes
+    /// The same, but the handoff comes early, to who asks for it, and the answer when the test ends what hangs.
+    case publishesEarly
     /// 500 to a handoff that this worker published.
     case refusesHandoffs(of: String)
     /// Tokens, as an engine's.
@@ -115,6 +117,11 @@ final class MockWorker: HTTPResponder {
     case .hangsAfterFirstEvent: begin(writer, "data: 1\n\n")
     case .streams(let pieces): stream(pieces, writer)
     case .publishes: publish(writer)
+    case .publishesEarly:
+      if request.headers.first(name: "x-xpyd-early-ticket") == "1" {
+        writer.inform(["server": "xpyd", "x-xpyd-early-ticket": #"{"remote_request_id":"\#(handoffID)"}"#])
+      }
+      hanging.add(writer)
     case .refusesHandoffs(let name) where String(buffer: request.body).contains("cmpl-\(name)-"):
       writer.send(.internalServerError)
     case .refusesHandoffs where isStreamed: stream(Self.events(name), writer)

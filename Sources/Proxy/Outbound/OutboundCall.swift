@@ -135,6 +135,7 @@ private final class OutboundCall: ChannelInboundHandler {
     do {
       while !isDone, let event = try parser.next(&inbox) {
         switch event {
+        case .early: break
         case .head(let head): try take(.status(Int(head.status.code)))
         case .bytes(let bytes): try take(.bytes(bytes))
         case .end: finish(nil, context)

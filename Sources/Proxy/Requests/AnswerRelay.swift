@@ -41,6 +41,10 @@ struct HeldAnswers {
 }
 
 extension RequestExchange: UpstreamLegDelegate {
+  func leg(_ leg: UpstreamLeg, informed head: UpstreamHead) {
+    if leg === self.leg { ticketCame(head, from: leg) }
+  }
+
   func leg(_ leg: UpstreamLeg, received head: UpstreamHead) {
     if isCompanion(leg), head.status.code >= 400 { companionEnded(.answered(status: Int(head.status.code))) }
     guard leg === self.leg else { return }

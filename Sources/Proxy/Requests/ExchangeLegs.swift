@@ -15,7 +15,7 @@ extension RequestExchange {
     let deadlines = context.configuration.deadlines
     if kind == .prefill {
       wait(deadlines.prefill, .prefill)
-    } else if isStreamed {
+    } else if isStreamed, earlyPrefill == nil {
       wait(deadlines.firstToken, .firstToken)
     } else {
       deadline = (requestDeadline, .request)
@@ -36,6 +36,7 @@ extension RequestExchange {
     head.writeString(String(body.readableBytes))
     head.writeStaticString("\r\n")
     head.writeImmutableBuffer(headerLines)
+    if asksForEarlyTicket { head.writeString("\(HeaderNames.earlyTicket): 1\r\n") }
     if let traceparent = sight.traceparent(of: worker.role) {
       head.writeString("\(RequestSight.traceHeaderName): \(traceparent)\r\n")
     }
@@ -49,13 +50,17 @@ extension RequestExchange {
   func companionEnded(_ fault: LegFault?) {
     guard let ended = companion else { return }
     companion = nil
+    let early = earlyPrefill
+    earlyPrefill = nil
     guard let fault else {
       place.prefilled()
-      sight.prefilled(isFirstToken: false)
+      sight.prefilled(isFirstToken: early != nil && !isStreamed)
+      if let early { earlyPrefillEnded(ended, since: early.started) }
       return context.change(ended.worker) { $0.legAnswered(ended.epoch) }
     }
     ended.cancel()
     context.book(fault, of: ended)
+    if early != nil { earlyPrefillFailed(fault, on: ended.worker) }
     guard machine.state == .bothLegs else { return }
     leg?.cancel()
     leg = nil
@@ -78,9 +83,14 @@ extension RequestExchange {
   func cancelLegs() {
     leg?.cancel()
     leg = nil
+    cancelCompanion()
+    endRetry()
+  }
+
+  private func cancelCompanion() {
     companion?.cancel()
     companion = nil
-    endRetry()
+    earlyPrefill = nil
   }
 
   // MARK: Time
@@ -95,6 +105,7 @@ extension RequestExchange {
 
   func checkDeadline(now: NIODeadline) {
     if let companion, companion.worker.hasToEnd(now: now) { companionEnded(.removed) }
+    if let earlyPrefill, now >= earlyPrefill.deadline { companionEnded(.deadline(.prefill)) }
     guard let leg else { return }
     if now >= deadline.at {
       failLeg(leg, .deadline(deadline.fault))
@@ -117,8 +128,9 @@ extension RequestExchange {
     writer.flush()
     leg.cancel()
     self.leg = nil
-    companion?.cancel()
-    companion = nil
+    // A prefill that another decoder can still follow goes on.
+    let isFollowed = earlyPrefill != nil && fault.leavesHandoffUntouched
+    if !isFollowed { cancelCompanion() }
     endRetry()
     lastFailed = leg.worker
     lastFault = fault
@@ -156,8 +168,7 @@ extension RequestExchange {
       handoffWasUsed()
       if leg.worker.role == .prefill { sight.sawFirstToken() }
     }
-    companion?.cancel()
-    companion = nil
+    cancelCompanion()
     machine.ended()
     finish((200..<400).contains(status) ? .ok : .refused)
     let headers = ForwardedHeaders.response(head.headers, requestID: requestID, timing: sight.timing)
@@ -181,7 +192,7 @@ extension RequestExchange {
   func relayBegins(_ leg: UpstreamLeg) {
     context.change(leg.worker) { $0.legAnswered(leg.epoch) }
     let isFirst = !machine.hasRelayed
-    if isStreamed, isFirst {
+    if isStreamed, isFirst, earlyPrefill == nil {
       context.decodeLegTook(
         seconds(since: legStarted), on: leg.worker, of: plan,
         withHandoff: machine.state == .decoding(withHandoff: true))

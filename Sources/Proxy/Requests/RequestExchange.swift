@@ -38,8 +38,10 @@ final class RequestExchange: @unchecked Sendable {
   var suspect: Worker?
   /// The leg that is waited for.
   var leg: UpstreamLeg?
-  /// The prefill leg that runs beside it under `HandoffTiming.together`.
+  /// The prefill leg that runs beside it: under `HandoffTiming.together`, or because its ticket came early.
   var companion: UpstreamLeg?
+  /// When that leg began, and until when it may take, if its ticket came early.
+  var earlyPrefill: (started: NIODeadline, deadline: NIODeadline)?
   var legKind = LegKind.answer
   var legStarted = NIODeadline.now()
   var retryDelay: Scheduled<Void>?
@@ -133,7 +135,7 @@ final class RequestExchange: @unchecked Sendable {
       guard let worker = pickPrefiller(excluding) else { return withoutWorker() }
       run(.answer, on: worker, asked.answerBody)
     case .decode(let withHandoff, let excluding, let avoiding):
-      place.prefilled()
+      if companion == nil { place.prefilled() }
       let picked = context.decoders.pick(
         shape, excluding: excluding, avoiding: avoiding, prefilledAt: pair?.prefiller,
         preferring: preferredDecoder(withHandoff), now: .now())
@@ -231,6 +233,7 @@ final class RequestExchange: @unchecked Sendable {
   }
 
   private func answerError(_ error: APIError) {
+    cancelLegs()
     releaseHandoff()
     finish(.failed)
     writer.send(error, requestID: requestID)

@@ -56,13 +56,18 @@ extension RequestTimeline {
   package var timeToFirstToken: TimeAmount? { firstToken.map { $0 - received } }
   package var queueTime: TimeAmount? { admitted.map { $0 - received } }
   package var prefillTime: TimeAmount? { Self.span(prefillStarted, prefillEnded) }
-  /// From the decode leg's start to its first token: what the transfer takes, and the decoder's first step. Only of a
-  /// streamed answer that a prefiller worked for.
+  /// From the prefill's end, or the decode leg's start if that was later, to the first token: what is left of the transfer,
+  /// and the decoder's first step. Only of a streamed answer that a prefiller worked for.
   package var transferTime: TimeAmount? {
-    prefillEnded == nil || lastToken == nil ? nil : Self.span(decodeStarted, firstToken)
+    prefillEnded == nil || lastToken == nil ? nil : Self.span(decodeBegan, firstToken)
   }
-  package var decodeTime: TimeAmount? { Self.span(decodeStarted, ended) }
+  package var decodeTime: TimeAmount? { Self.span(decodeBegan, ended) }
   package var total: TimeAmount? { ended.map { $0 - received } }
+
+  /// A decode leg that begins during the prefill waits for its end.
+  private var decodeBegan: NIODeadline? {
+    decodeStarted.map { started in max(started, prefillEnded ?? started) }
+  }
 
   private static func span(_ start: NIODeadline?, _ end: NIODeadline?) -> TimeAmount? {
     guard let start, let end, end >= start else { return nil }

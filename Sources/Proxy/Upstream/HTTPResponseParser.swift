@@ -7,10 +7,12 @@ struct UpstreamHead: Sendable {
   var headers: HTTPHeaders
 }
 
-/// Takes one response out of a worker's bytes, as strictly as requests are read. Interim responses are passed over. What
-/// is there of a body comes as one, however the worker cut it.
+/// Takes one response out of a worker's bytes, as strictly as requests are read. Interim responses are passed over, but for
+/// 103. What is there of a body comes as one, however the worker cut it.
 struct HTTPResponseParser {
   enum Event {
+    /// An interim response that tells something: 103.
+    case early(UpstreamHead)
     case head(UpstreamHead)
     case bytes(ByteBuffer)
     case end
@@ -50,6 +52,7 @@ struct HTTPResponseParser {
             throw .malformed("too many or unasked interim responses")
           }
           state = .head(HTTPHeadScanner())
+          if head.status.code == 103 { return .early(UpstreamHead(status: head.status, headers: head.headers)) }
           continue
         }
         try enterBody(head)

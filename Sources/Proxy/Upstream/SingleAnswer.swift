@@ -52,6 +52,8 @@ final class SingleAnswer: UpstreamLegDelegate {
     leg.start()
   }
 
+  func leg(_ leg: UpstreamLeg, informed head: UpstreamHead) {}
+
   func leg(_ leg: UpstreamLeg, received head: UpstreamHead) { status = Int(head.status.code) }
 
   func leg(_ leg: UpstreamLeg, received bytes: ByteBuffer) {

@@ -3,6 +3,8 @@ import NIOHTTP1
 
 /// What a leg tells its owner, on the event loop. After `legEnded` or `failed` nothing more comes.
 protocol UpstreamLegDelegate: AnyObject {
+  /// Before the answer's head, if at all.
+  func leg(_ leg: UpstreamLeg, informed head: UpstreamHead)
   func leg(_ leg: UpstreamLeg, received head: UpstreamHead)
   func leg(_ leg: UpstreamLeg, received bytes: ByteBuffer)
   /// All that came at once has been handed over; more may follow.
@@ -80,6 +82,7 @@ final class UpstreamLeg {
   func received(_ event: HTTPResponseParser.Event) {
     guard !isFinished else { return }
     switch event {
+    case .early(let head): delegate?.leg(self, informed: head)
     case .head(let head): delegate?.leg(self, received: head)
     case .bytes(let bytes): delegate?.leg(self, received: bytes)
     case .end:
