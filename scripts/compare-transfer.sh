@@ -3,9 +3,9 @@
 #
 #   scripts/compare-transfer.sh [ROUNDS]
 #
-# Prints the table of `xpyd bench transfer` and, for each number of streams, a line of Benchmarks/stream_copy.c. With NIXL
-# (`make test` installs it) its table too, over what UCX chooses and over TCP, and its adapter beside the bare C API.
-# XPYD names another binary than .build/release/xpyd.
+# Prints the table of `xpyd bench transfer`, that of `xpyd bench follow`, and, for each number of streams, a line of
+# Benchmarks/stream_copy.c. With NIXL (`make test` installs it) its table too, over what UCX chooses and over TCP, and its
+# adapter beside the bare C API. XPYD names another binary than .build/release/xpyd.
 set -eu
 cd "$(dirname "$0")/.."
 XPYD=${XPYD:-.build/release/xpyd}
@@ -17,6 +17,8 @@ gcc -O2 -Wall -pthread Benchmarks/stream_copy.c -o "$TOOLS/stream_copy"
 
 echo "Shared memory, beside memcpy:"
 "$XPYD" bench transfer --transports shm --checksums never,always
+echo "While the prompt is computed, and afterwards:"
+"$XPYD" bench follow
 if ls .build/python/.nixl_cu*.mesonpy.libs >/dev/null 2>&1; then
   echo "NIXL:"
   "$XPYD" bench transfer --transports nixl --checksums never --nixl-library .build/python

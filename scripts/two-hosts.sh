@@ -3,8 +3,9 @@
 #
 #   scripts/two-hosts.sh [RATE [DELAY]]      (1gbit, 10ms each way; needs root, ip and tc)
 #
-# Prints the table of `xpyd bench transfer`: 1 Gb/s is 0.125 GB/s, of which TCP on such frames can use 0.118. Where the
-# kernel has no netem, the wire is shaped without the delay. XPYD names another binary.
+# Prints the table of `xpyd bench transfer`: 1 Gb/s is 0.125 GB/s, of which TCP on such frames can use 0.118; and that of
+# `xpyd bench follow`: how much of a transfer a prefill hides over such a wire. Where the kernel has no netem, the wire is
+# shaped without the delay, and `bench follow` runs over a relay with it besides. XPYD names another binary.
 set -eu
 cd "$(dirname "$0")/.."
 XPYD=${XPYD:-.build/release/xpyd}
@@ -45,3 +46,6 @@ PID=$!
 until grep -q listening "$WORK/listen"; do sleep 0.1; done
 ip netns exec "$B" "$XPYD" bench transfer --connect 10.9.8.1:7000 --kv-secret-file "$WORK/secret" --transports tcp \
   --sizes 1M,11796480,64M,256M --streams 1,4 --repetitions 3
+ip netns exec "$B" "$XPYD" bench follow --connect 10.9.8.1:7000 --kv-secret-file "$WORK/secret" --transports tcp
+echo "Over a relay with 1 Gb/s and 10 ms each way:"
+"$XPYD" bench follow --transports tcp --wire-rate 1000 --wire-delay 10

@@ -8,6 +8,7 @@ import Logging
 ///
 /// `publish STREAMS BLOCKS LAYERS` is answered with a ticket for each stream, `ID ENGINE HOST PORT TOKENS`. The tickets
 /// are pulled as all are, behind the handshake with its secret; the lines themselves give nothing away.
+/// `prefill TOKENS RATE EARLY` is answered with one such ticket, before or after a `SteadyPrefill`, and with when that ended.
 package final class TransferListener {
   package let host: String
   package let port: Int
@@ -54,17 +55,36 @@ package final class TransferListener {
       socket.waitForBytes()
       let words = try socket.readLine().split(separator: " ")
       let numbers = words.dropFirst().compactMap { Int($0) }
+      if words.first == "prefill", numbers.count == 3, numbers.allSatisfy({ (0...100_000_000).contains($0) }) {
+        try compute(
+          SteadyPrefill(tokens: min(max(1, numbers[0]), 32_768), tokensPerSecond: max(1, numbers[1])),
+          early: numbers[2] == 1, socket)
+        continue
+      }
       guard words.first == "publish", numbers.count == 3, numbers.allSatisfy({ (1...100_000).contains($0) }) else {
         throw KVTransferError.protocolViolation(peer: socket.peer, "a line that is no request")
       }
       let (streams, blocks) = (numbers[0], numbers[1])
       let publisher = try publisher(KVLayout(layers: numbers[2], kvHeads: 1, headDim: 64), blocks: streams * blocks)
       for stream in 0..<streams {
-        let ticket = try publisher.publish(first: stream * blocks, count: blocks)
-        let line = "\(ticket.id) \(ticket.engineID) \(ticket.host) \(ticket.port) \(ticket.tokens)\n"
-        try socket.send(Array(line.utf8), .control, for: "room for a ticket")
+        try send(try publisher.publish(first: stream * blocks, count: blocks), socket)
       }
     }
+  }
+
+  private func compute(_ prefill: SteadyPrefill, early: Bool, _ socket: Socket) throws {
+    let publisher = try publisher(SteadyPrefill.layout, blocks: prefill.blocks)
+    let publication = try publisher.open(first: 0, count: prefill.blocks, tokens: prefill.tokens)
+    defer { publication.complete() }
+    if early { try send(publication.handoff, socket) }
+    let computed = prefill.run(publication)
+    if !early { try send(publication.handoff, socket) }
+    try socket.send(Array("\(computed)\n".utf8), .control, for: "room for a line")
+  }
+
+  private func send(_ ticket: KVHandoff, _ socket: Socket) throws {
+    let line = "\(ticket.id) \(ticket.engineID) \(ticket.host) \(ticket.port) \(ticket.tokens)\n"
+    try socket.send(Array(line.utf8), .control, for: "room for a ticket")
   }
 
   /// The last one's, if it has the same shape.
@@ -96,14 +116,32 @@ package struct RemoteSource: HandoffSource {
   package func publish(_ test: TransferCase) throws -> [KVHandoff] {
     let line = "publish \(test.streams) \(test.blocksPerStream) \(test.layout.layers)\n"
     try socket.send(Array(line.utf8), .control, for: "room for a request")
-    return try (0..<test.streams).map { _ in
-      let words = try socket.readLine().split(separator: " ").map(String.init)
-      guard words.count == 5, let port = Int(words[3]), let tokens = Int(words[4]) else {
-        throw KVTransferError.protocolViolation(peer: socket.peer, "a line that is no ticket")
-      }
-      return KVHandoff(
-        id: KVHandoff.ID(words[0]), engineID: words[1], host: words[2], port: port, blocks: [], tokens: tokens)
+    return try (0..<test.streams).map { _ in try readTicket() }
+  }
+
+  private func readTicket() throws -> KVHandoff {
+    let words = try socket.readLine().split(separator: " ").map(String.init)
+    guard words.count == 5, let port = Int(words[3]), let tokens = Int(words[4]) else {
+      throw KVTransferError.protocolViolation(peer: socket.peer, "a line that is no ticket")
     }
+    return KVHandoff(
+      id: KVHandoff.ID(words[0]), engineID: words[1], host: words[2], port: port, blocks: [], tokens: tokens)
+  }
+}
+
+extension RemoteSource: PrefillSource {
+  package func compute(
+    _ prefill: SteadyPrefill, early: Bool, _ use: @Sendable @escaping (KVHandoff) async throws -> Void
+  ) async throws -> Double {
+    let line = "prefill \(prefill.tokens) \(prefill.tokensPerSecond) \(early ? 1 : 0)\n"
+    try socket.send(Array(line.utf8), .control, for: "room for a request")
+    var ticket = try readTicket()
+    ticket.isEarly = early
+    try await use(ticket)
+    guard let computed = Double(try socket.readLine()) else {
+      throw KVTransferError.protocolViolation(peer: socket.peer, "a line that is no time")
+    }
+    return computed
   }
 }
 

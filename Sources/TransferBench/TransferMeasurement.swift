@@ -105,7 +105,7 @@ package struct TransferMeasurement: Sendable {
     for index in 0..<test.streams * test.blocksPerStream {
       expected.fill(with: index)
       guard memory.bytes(of: KVBlockID(Int32(index))).elementsEqual(expected) else {
-        throw WrongBytes(block: index, test: test)
+        throw WrongBytes(block: index, bytes: test.bytes, transport: test.transport)
       }
     }
   }
@@ -113,10 +113,11 @@ package struct TransferMeasurement: Sendable {
 
 package struct WrongBytes: Error, CustomStringConvertible {
   let block: Int
-  let test: TransferCase
+  let bytes: Int
+  let transport: TransferConfiguration.Transports
 
   package var description: String {
-    "Block \(block) of \(test.bytes) bytes over \(test.transport) is not what was published. Please report this."
+    "Block \(block) of \(bytes) bytes over \(transport) is not what was published. Please report this."
   }
 }
 

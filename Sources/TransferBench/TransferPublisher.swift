@@ -33,6 +33,15 @@ package final class TransferPublisher: Sendable {
   }
 }
 
+extension TransferPublisher {
+  /// The same of blocks that are still to be computed.
+  func open(first: Int, count: Int, tokens: Int) throws(KVTransferError) -> KVPublication {
+    try transport.open(
+      (first..<first + count).map { KVBlockID(Int32($0)) }, tokens: tokens, requestID: "bench", lease: .seconds(60),
+      onRelease: {})
+  }
+}
+
 enum KVHandoffName {
   /// New for each side of each measurement.
   static func random() -> String { String(UInt64.random(in: 0...UInt64.max), radix: 16) }

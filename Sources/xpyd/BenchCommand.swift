@@ -9,7 +9,9 @@ struct BenchCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "bench",
     abstract: "Measure a server, the engine, or the KV transfer.",
-    subcommands: [Serve.self, Trace.self, Sweep.self, Compare.self, Report.self, Engine.self, Transfer.self])
+    subcommands: [
+      Serve.self, Trace.self, Sweep.self, Compare.self, Report.self, Engine.self, Transfer.self, Follow.self,
+    ])
 
   /// `xpyd bench engine`: prefill and decode beside this machine's limits.
   struct Engine: ParsableCommand {

@@ -44,6 +44,26 @@ private let silentLogger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler()
     #expect(value?["nixl_reads"]?[0]["share_of_c_api"] as? Double == 0.8)
   }
 
+  @Test(arguments: [TransferConfiguration.Transports.shm, .tcp])
+  func `Prompts are pulled while they are computed, and afterwards`(
+    transport: TransferConfiguration.Transports
+  ) async throws {
+    var measurement = FollowMeasurement(
+      transport, SteadyPrefill(tokens: 600, tokensPerSecond: 10_000), logger: silentLogger)
+    measurement.repetitions = 2
+    let row = try await measurement.run()
+    #expect(row.followed.count == 2 && row.afterwards.count == 2 && row.afterwards.allSatisfy { $0 > 0 })
+  }
+
+  @Test func `The share that a prefill hides is that of the medians`() {
+    var row = FollowRow(transport: .tcp, prefill: SteadyPrefill(tokens: 512, tokensPerSecond: 512))
+    (row.followed, row.afterwards) = ([0.001, 0.002, 0.009], [0.008, 0.003, 0.1])
+    #expect(row.hidden == 0.75)
+    let cells = row.description.split(whereSeparator: \.isWhitespace)
+    #expect(
+      cells == ["tcp", "512", "11796480", "1000", "8.000", "(100.000)", "2.000", "(9.000)", "75.0", "%"])
+  }
+
   @Test(arguments: [TransferConfiguration.Transports.shm, .tcp], [TransferConfiguration.Checksums.never, .always])
   func `A measurement moves the right bytes and times them`(
     transport: TransferConfiguration.Transports, checksums: TransferConfiguration.Checksums
