@@ -5,9 +5,15 @@ struct AttentionQueries {
   var position: Int
   var blockTable: UnsafePointer<Int32>
   var kvHead: Int
+  /// Positions that a row sees, its own included.
+  var window: Int
 
-  /// Segments that the last row sees.
-  var segmentCount: Int { (position + rows.count - 1) / AttentionState.segment + 1 }
+  /// The first position that a row sees, counted from the first row.
+  func firstSeen(by row: Int) -> Int { max(0, position + row - (window - 1)) }
+  /// From the first that the first row sees to the last that the last row does; never empty.
+  var segments: Range<Int> {
+    firstSeen(by: 0) / AttentionState.segment..<(position + rows.count - 1) / AttentionState.segment + 1
+  }
 }
 
 /// How the work of one call is cut into tasks. (The cut does not change results.)
@@ -15,8 +21,10 @@ struct AttentionPlan {
   /// Queries whose segments different tasks compute.
   struct Split {
     var queries: AttentionQueries
-    /// Where its parts lie: of segment s at `firstPart + s`, in units of one segment of the widest split.
+    /// Where its parts lie, in units of one segment of the widest split.
     var firstPart: Int
+
+    func part(of segment: Int) -> Int { firstPart + segment - queries.segments.lowerBound }
   }
 
   enum Task {
@@ -30,8 +38,10 @@ struct AttentionPlan {
   /// Most queries in one part.
   private(set) var queriesPerPart = 0
 
-  /// - Parameter group: Query heads per KV head.
-  init(sequences: [AttentionSequence], kvHeads: Int, group: Int) {
+  /// - Parameters:
+  ///   - group: Query heads per KV head.
+  ///   - window: Positions that a row sees, its own included.
+  init(sequences: [AttentionSequence], kvHeads: Int, group: Int, window: Int) {
     let rowsPerTask = max(1, 96 / group)
     let rowsPerSplit = max(1, 24 / group)
     for sequence in sequences where !sequence.rows.isEmpty {
@@ -41,8 +51,8 @@ struct AttentionPlan {
           let queries = AttentionQueries(
             rows: first..<min(first + rowsPerTask, sequence.rows.upperBound),
             position: sequence.startPosition + first - sequence.rows.lowerBound, blockTable: sequence.blockTable,
-            kvHead: kvHead)
-          if sequence.rows.count <= rowsPerSplit && queries.segmentCount > 1 {
+            kvHead: kvHead, window: window)
+          if sequence.rows.count <= rowsPerSplit && queries.segments.count > 1 {
             split(queries, group: group)
           } else {
             tasks.append(.whole(queries))
@@ -54,9 +64,9 @@ struct AttentionPlan {
 
   private mutating func split(_ queries: AttentionQueries, group: Int) {
     let split = Split(queries: queries, firstPart: partCount)
-    for segment in 0..<queries.segmentCount { tasks.append(.segment(segment, of: split)) }
+    for segment in queries.segments { tasks.append(.segment(segment, of: split)) }
     splits.append(split)
-    partCount += queries.segmentCount
+    partCount += queries.segments.count
     queriesPerPart = max(queriesPerPart, queries.rows.count * group)
   }
 }

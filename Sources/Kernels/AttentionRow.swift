@@ -14,7 +14,7 @@ extension Attention {
     let end = min((segment + 1) * AttentionState.segment, queries.position + 1)
     withUnsafeTemporaryAllocation(of: Float.self, capacity: group * AttentionState.tile) { scores in
       withUnsafeTemporaryAllocation(of: UnsafePointer<Float>?.self, capacity: group) { rows in
-        for first in stride(from: segment * AttentionState.segment, to: end, by: AttentionState.tile) {
+        for first in stride(from: firstTile(of: segment, queries), to: end, by: AttentionState.tile) {
           let positions = first..<min(first + AttentionState.tile, end)
           addRowTile(positions, of: queries, state, scores.baseAddress!, rows.baseAddress!)
         }
@@ -32,9 +32,11 @@ extension Attention {
       prefetch(position: positions.lowerBound + done + tile, slots: slots, queries, plane: 0)
       table.pointee.half_scores(rows, group, keys, slots, kv.headDim, scores + done, tile)
     }
+    let hidden = queries.firstSeen(by: 0) - positions.lowerBound
+    for query in 0..<group { bend(scores + query * tile, hidden: hidden, count: positions.count) }
     withUnsafeTemporaryAllocation(of: Int.self, capacity: group) { counts in
       counts.update(repeating: positions.count)
-      state.step(from: 0, scores: scores, counts: .init(counts), scale: scale)
+      state.step(from: 0, scores: scores, counts: .init(counts), scale: softmaxScale)
     }
     forEachRun(of: positions, queries) { keys, done, slots in
       prefetch(position: positions.lowerBound + done + tile, slots: slots, queries, plane: 1)

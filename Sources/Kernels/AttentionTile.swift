@@ -13,7 +13,7 @@ extension Attention {
       let values = keys + AttentionState.tile * kv.headDim
       let scores = values + AttentionState.tile * width
       let widened = scores + queriesPerStep * AttentionState.tile
-      for first in stride(from: segment * AttentionState.segment, to: end, by: AttentionState.tile) {
+      for first in stride(from: firstTile(of: segment, queries), to: end, by: AttentionState.tile) {
         let tile = AttentionTile(
           first: first, count: min(AttentionState.tile, end - first), keys: keys, values: values, scores: scores,
           widened: widened)
@@ -79,11 +79,15 @@ extension Attention {
     }
   }
 
-  /// One tile for up to six queries: scores, softmax, weighted values. The first of them may see nothing of the tile.
+  /// One tile for up to six queries: scores, softmax, weighted values. The first of them may see nothing of the tile, as it
+  /// lies behind them, nor the last, whose windows have passed it.
   private func step(_ range: Range<Int>, of queries: AttentionQueries, _ tile: AttentionTile, _ state: AttentionState) {
     let visible = { (query: Int) in min(tile.count, max(0, queries.position + query / group - tile.first + 1)) }
-    guard let first = range.first(where: { visible($0) > 0 }) else { return }
-    let (range, least) = (first..<range.upperBound, visible(first))
+    let hidden = { (query: Int) in queries.firstSeen(by: query / group) - tile.first }
+    guard let first = range.first(where: { visible($0) > 0 }),
+      let last = range.last(where: { hidden($0) < tile.count }), first <= last
+    else { return }
+    let (range, least) = (first..<last + 1, visible(first))
     withUnsafeTemporaryAllocation(of: UnsafePointer<Float>?.self, capacity: queriesPerStep) { rows in
       for (index, query) in range.enumerated() { rows[index] = self.queries + offset(of: query, in: queries) }
       for column in stride(from: 0, to: visible(range.upperBound - 1), by: keyTile) {
@@ -92,8 +96,12 @@ extension Attention {
           AttentionState.tile, 0)
       }
       withUnsafeTemporaryAllocation(of: Int.self, capacity: queriesPerStep) { counts in
-        for (index, query) in range.enumerated() { counts[index] = visible(query) }
-        state.step(from: first, scores: tile.scores, counts: .init(rebasing: counts[..<range.count]), scale: scale)
+        for (index, query) in range.enumerated() {
+          counts[index] = visible(query)
+          bend(tile.scores + index * AttentionState.tile, hidden: hidden(query), count: counts[index])
+        }
+        state.step(
+          from: first, scores: tile.scores, counts: .init(rebasing: counts[..<range.count]), scale: softmaxScale)
       }
       addValues(range, slots: 0..<least, tile, state, rows)
       for (index, query) in range.enumerated() where visible(query) > least {

@@ -25,6 +25,10 @@ package struct GGUFMetadata: Sendable {
     elements(key) { if case .string(let value) = $0 { value } else { nil } }
   }
 
+  package func bools(_ key: String) -> [Bool]? {
+    elements(key) { if case .bool(let value) = $0 { value } else { nil } }
+  }
+
   package func integers(_ key: String) -> [Int]? { elements(key, \.integer) }
 
   package func floats(_ key: String) -> [Float]? { elements(key) { $0.double.map(Float.init) } }

@@ -17,17 +17,18 @@ struct ForwardScratch: ~Copyable {
   /// `[rows, feedForwardWidth]`, as is `up`.
   private(set) var gate: UnsafeMutablePointer<Float>
   private(set) var up: UnsafeMutablePointer<Float>
-  /// `[rows, headDim / 2]`, as are the sines.
-  private(set) var cosines: UnsafeMutablePointer<Float>
-  private(set) var sines: UnsafeMutablePointer<Float>
-  /// 0, 1, 2, …: row i's angles are row i of `cosines` and `sines`.
+  /// Of all layers, and of those that slide where these turn otherwise.
+  private(set) var angles: RowAngles
+  private(set) var slidingAngles: RowAngles
+  /// 0, 1, 2, …: row i's angles are row i of `RowAngles`.
   private(set) var rowNumbers: [Int32] = []
   /// The block tables of the step's sequences, one after the other.
   var blockTables: [Int32] = []
 
   init() {
     (hidden, normed, queries, keys, values) = (floats, floats, floats, floats, floats)
-    (attended, gate, up, cosines, sines) = (floats, floats, floats, floats, floats)
+    (attended, gate, up) = (floats, floats, floats)
+    (angles, slidingAngles) = (RowAngles(cosines: floats, sines: floats), RowAngles(cosines: floats, sines: floats))
   }
 
   deinit { floats.deallocate() }
@@ -36,10 +37,10 @@ struct ForwardScratch: ~Copyable {
   mutating func reserve(rows: Int, for configuration: ModelConfiguration) {
     guard rows > rowCapacity else { return }
     let c = configuration
-    let half = c.headDim / 2
+    let (pairs, slidingPairs) = (c.rope.frequencies.count, c.slidingRope?.frequencies.count ?? 0)
     let widths = [
       c.width, c.width, c.queryWidth, c.kvWidth, c.kvWidth, c.queryWidth, c.feedForwardWidth, c.feedForwardWidth,
-      half, half,
+      pairs, pairs, slidingPairs, slidingPairs,
     ]
     floats.deallocate()
     floats = .allocate(capacity: rows * widths.reduce(0, +))
@@ -50,8 +51,16 @@ struct ForwardScratch: ~Copyable {
       next += rows * width
     }
     (hidden, normed, queries, keys, values) = (parts[0], parts[1], parts[2], parts[3], parts[4])
-    (attended, gate, up, cosines, sines) = (parts[5], parts[6], parts[7], parts[8], parts[9])
+    (attended, gate, up) = (parts[5], parts[6], parts[7])
+    angles = RowAngles(cosines: parts[8], sines: parts[9])
+    slidingAngles = RowAngles(cosines: parts[10], sines: parts[11])
     rowNumbers = Array(0..<Int32(rows))
     rowCapacity = rows
   }
+}
+
+/// `[rows, pairs of a head that turn]` each.
+struct RowAngles {
+  let cosines: UnsafeMutablePointer<Float>
+  let sines: UnsafeMutablePointer<Float>
 }

@@ -42,6 +42,24 @@ struct HyperparameterReader {
     return number
   }
 
+  /// nil if the key is missing or its value zero.
+  func softcap(_ key: String) throws(ModelError) -> Float? {
+    guard has(key) else { return nil }
+    guard let cap = metadata.double(path(key)).map(Float.init), cap >= 0, cap.isFinite else {
+      throw invalid(key, "a number from 0")
+    }
+    return cap == 0 ? nil : cap
+  }
+
+  /// nil if the key is missing, or has one number for all (which the architecture has too).
+  func bools(_ key: String, count: Int) throws(ModelError) -> [Bool]? {
+    guard has(key), metadata.integer(path(key)) == nil else { return nil }
+    guard let values = metadata.bools(path(key)), values.count == count else {
+      throw invalid(key, "\(count) truth values")
+    }
+    return values
+  }
+
   func string(_ key: String) -> String? { metadata.string(path(key)) }
 
   func invalid(_ key: String, _ expected: String) -> ModelError {

@@ -2,11 +2,9 @@ import KVBlocks
 import Kernels
 import ModelFiles
 
-/// The Llama family on the CPU: activations in float32, weights as the file has them, keys and values in paged blocks.
-/// Products may round their inputs to integers (`ActivationType`); everything between them is float32 in all modes.
-///
-/// Source: Touvron et al. 2023 (arXiv:2302.13971) and 2307.09288 for grouped queries; the Qwen2 report
-/// (arXiv:2407.10671) for its biases.
+/// The Llama family and its relatives (`Architecture`) on the CPU: activations in float32, weights as the file has them,
+/// keys and values in paged blocks. Products may round their inputs to integers (`ActivationType`); everything between
+/// them is float32 in all modes.
 package final class LlamaModel: LanguageModel {
   package let configuration: ModelConfiguration
   package let kvLayout: KVLayout
@@ -14,7 +12,6 @@ package final class LlamaModel: LanguageModel {
 
   private let weights: LlamaWeights
   private let threads: ThreadPool
-  private let attentionScale: Float
   private var scratch = ForwardScratch()
   private let quantized = QuantizedRows()
 
@@ -35,7 +32,6 @@ package final class LlamaModel: LanguageModel {
     kvLayout = KVLayout(
       layers: configuration.layers, kvHeads: configuration.kvHeads, headDim: configuration.headDim,
       elementType: kvElementType, blockSize: blockSize)
-    attentionScale = 1 / Float(configuration.headDim).squareRoot()
     self.threads = threads
     loadReport = ModelLoadReport(
       fileBytes: file.byteCount, packedBytes: weights.packedByteCount, duration: ContinuousClock.now - start)
@@ -73,13 +69,15 @@ package final class LlamaModel: LanguageModel {
 
   /// Token embeddings into the residual stream, and the angles of each row's position.
   private func embed(_ batch: ForwardBatch) {
-    let (width, half) = (configuration.width, configuration.headDim / 2)
+    let (c, factor) = (configuration, Float(configuration.width).squareRoot())
     for sequence in batch.sequences {
       for row in sequence.rows {
-        weights.embedding.read(Int(batch.tokens[row]), into: scratch.hidden + row * width)
-        configuration.rope.angles(
-          at: sequence.startPosition + row - sequence.rows.lowerBound,
-          cosines: scratch.cosines + row * half, sines: scratch.sines + row * half)
+        let hidden = scratch.hidden + row * c.width
+        weights.embedding.read(Int(batch.tokens[row]), into: hidden)
+        if c.architecture.scalesEmbeddings { for i in 0..<c.width { hidden[i] *= factor } }
+        let position = sequence.startPosition + row - sequence.rows.lowerBound
+        c.rope.angles(at: position, row: row, into: scratch.angles)
+        c.slidingRope?.angles(at: position, row: row, into: scratch.slidingAngles)
       }
     }
   }
@@ -111,25 +109,27 @@ package final class LlamaModel: LanguageModel {
     add(layer.query.bias, to: scratch.queries, rows: rows)
     add(layer.key.bias, to: scratch.keys, rows: rows)
     add(layer.value.bias, to: scratch.values, rows: rows)
-    rotate(scratch.queries, heads: c.heads, rows: rows)
-    rotate(scratch.keys, heads: c.kvHeads, rows: rows)
+    normHeads(scratch.queries, weight: layer.queryNorm, rows: rows * c.heads)
+    normHeads(scratch.keys, weight: layer.keyNorm, rows: rows * c.kvHeads)
+    rotate(scratch.queries, heads: c.heads, rows: rows, layer: index)
+    rotate(scratch.keys, heads: c.kvHeads, rows: rows, layer: index)
     storeKV(
       keys: scratch.keys, values: scratch.values, sequences: sequences, into: pages(of: kv, layer: index))
   }
 
   /// Up to `attended`, of the sequences' rows.
   private func attend(_ index: Int, sequences: [AttentionSequence], kv: KVMemory) {
+    let c = configuration
     Kernels.attend(
-      queries: scratch.queries, sequences: sequences, kv: pages(of: kv, layer: index), heads: configuration.heads,
-      scale: attentionScale, out: scratch.attended, threads: threads)
+      queries: scratch.queries, sequences: sequences, kv: pages(of: kv, layer: index), heads: c.heads,
+      scale: c.attentionScale, window: c.windows[index], softcap: c.attentionSoftcap, out: scratch.attended,
+      threads: threads)
   }
 
-  /// Output projection into the residual stream, norm, SwiGLU, and its projection into the residual stream.
+  /// Output projection into the residual stream, norm, gated units, and their projection into the residual stream.
   private func finish(_ layer: LlamaLayer, rows: Int) {
     let c = configuration
-    layer.attentionOutput.matrix.multiply(
-      scratch.attended, rows: rows, into: scratch.hidden, accumulate: true, quantized: quantized, threads: threads)
-    add(layer.attentionOutput.bias, to: scratch.hidden, rows: rows)
+    join(scratch.attended, through: layer.attentionOutput, norm: layer.attentionOutputNorm, rows: rows)
     rmsNorm(
       scratch.hidden, weight: layer.feedForwardNorm, epsilon: c.normEpsilon, rows: rows, dim: c.width,
       into: scratch.normed, threads: threads)
@@ -138,11 +138,24 @@ package final class LlamaModel: LanguageModel {
       quantized: quantized, threads: threads)
     add(layer.gate.bias, to: scratch.gate, rows: rows)
     add(layer.up.bias, to: scratch.up, rows: rows)
-    swiGLU(
-      gate: scratch.gate, up: scratch.up, rows: rows, dim: c.feedForwardWidth, into: scratch.gate, threads: threads)
-    layer.down.matrix.multiply(
-      scratch.gate, rows: rows, into: scratch.hidden, accumulate: true, quantized: quantized, threads: threads)
-    add(layer.down.bias, to: scratch.hidden, rows: rows)
+    let (gate, up, dim) = (scratch.gate, scratch.up, c.feedForwardWidth)
+    switch c.architecture.gate {
+    case .silu: swiGLU(gate: gate, up: up, rows: rows, dim: dim, into: gate, threads: threads)
+    case .gelu: geGLU(gate: gate, up: up, rows: rows, dim: dim, threads: threads)
+    }
+    join(gate, through: layer.down, norm: layer.feedForwardOutputNorm, rows: rows)
+  }
+
+  /// Adds a projection of `x` to the residual stream, with its norm if it has one.
+  private func join(_ x: UnsafePointer<Float>, through projection: Projection, norm: [Float]?, rows: Int) {
+    let (dim, out) = (configuration.width, norm == nil ? scratch.hidden : scratch.normed)
+    projection.matrix.multiply(
+      x, rows: rows, into: out, accumulate: norm == nil, quantized: quantized, threads: threads)
+    add(projection.bias, to: out, rows: rows)
+    guard let norm else { return }
+    rmsNorm(
+      out, weight: norm, epsilon: configuration.normEpsilon, rows: rows, dim: dim, into: out, threads: threads)
+    addRows(out, rows: rows, dim: dim, to: scratch.hidden, threads: threads)
   }
 
   /// The last norm and the logits of the first `rows` rows.
@@ -152,6 +165,9 @@ package final class LlamaModel: LanguageModel {
       scratch.hidden, weight: weights.outputNorm, epsilon: configuration.normEpsilon, rows: rows,
       dim: configuration.width, into: scratch.normed, threads: threads)
     weights.output.multiply(scratch.normed, rows: rows, into: out, quantized: quantized, threads: threads)
+    if let cap = configuration.logitSoftcap {
+      capSoftly(out, at: cap, rows: rows, dim: vocabularySize, threads: threads)
+    }
   }
 
   /// Moves these rows to the front: after the last layer's keys and values, only rows whose logits are wanted go on.
@@ -168,10 +184,20 @@ package final class LlamaModel: LanguageModel {
     addBias(bias, rows: rows, dim: bias.count, to: out, threads: threads)
   }
 
-  private func rotate(_ heads: UnsafeMutablePointer<Float>, heads count: Int, rows: Int) {
+  private func normHeads(_ heads: UnsafeMutablePointer<Float>, weight: [Float]?, rows: Int) {
+    guard let weight else { return }
+    rmsNorm(
+      heads, weight: weight, epsilon: configuration.normEpsilon, rows: rows, dim: configuration.headDim, into: heads,
+      threads: threads)
+  }
+
+  private func rotate(_ heads: UnsafeMutablePointer<Float>, heads count: Int, rows: Int, layer: Int) {
+    let c = configuration
+    let angles = c.slidingRope != nil && c.windows[layer] != nil ? scratch.slidingAngles : scratch.angles
     applyRoPE(
-      heads, rows: rows, heads: count, headDim: configuration.headDim, positions: scratch.rowNumbers,
-      cosines: scratch.cosines, sines: scratch.sines, pairing: configuration.rope.pairing, threads: threads)
+      heads, rows: rows, heads: count, headDim: c.headDim, rotated: 2 * c.rope.frequencies.count,
+      positions: scratch.rowNumbers, cosines: angles.cosines, sines: angles.sines, pairing: c.rope.pairing,
+      threads: threads)
   }
 
   private func pages(of kv: KVMemory, layer: Int) -> PagedKV {

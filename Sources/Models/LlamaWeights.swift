@@ -1,8 +1,7 @@
 import Kernels
 import ModelFiles
 
-/// All weights of a Llama, ready for the kernels.
-///
+/// All weights of a model, ready for the kernels.
 struct LlamaWeights {
   let embedding: MappedRows
   let layers: [LlamaLayer]
@@ -23,9 +22,10 @@ struct LlamaWeights {
     }
     self.layers = layers
     outputNorm = try loader.vector("output_norm.weight", count: width)
-    let name = loader.has("output.weight") ? "output.weight" : "token_embd.weight"
+    let name = loader.has("output.weight") ? "output" : "token_embd"
     output = try loader.matrix(
-      name, rows: vocabulary, columns: width, activations: activations.forSensitiveProducts, threads: threads)
+      MatrixPlace(name, rows: vocabulary), columns: width, activations: activations.forSensitiveProducts,
+      threads: threads)
   }
 
   /// Of the repacked matrices.
@@ -34,9 +34,14 @@ struct LlamaWeights {
   }
 }
 
-/// One layer's weights: norm → attention → norm → SwiGLU.
+/// One layer's weights: norm → attention (→ norm) → norm → gated units (→ norm).
 struct LlamaLayer {
   let attentionNorm: [Float]
+  /// Of each head.
+  let queryNorm: [Float]?
+  let keyNorm: [Float]?
+  let attentionOutputNorm: [Float]?
+  let feedForwardOutputNorm: [Float]?
   let query: Projection
   let key: Projection
   let value: Projection
@@ -50,25 +55,33 @@ struct LlamaLayer {
     _ index: Int, of loader: TensorLoader, configuration: ModelConfiguration, activations: ActivationType,
     threads: ThreadPool
   ) throws(ModelError) {
+    let (c, layer) = (configuration, "blk.\(index).")
     func projection(
-      _ name: String, from columns: Int, to rows: Int, activations: ActivationType = activations
+      _ place: MatrixPlace, from columns: Int, needsBias: Bool = false, activations: ActivationType = activations
     ) throws(ModelError) -> Projection {
-      let name = "blk.\(index).\(name)"
-      return Projection(
-        matrix: try loader.matrix(
-          "\(name).weight", rows: rows, columns: columns, activations: activations, threads: threads),
-        bias: try loader.optionalVector("\(name).bias", count: rows))
+      Projection(
+        matrix: try loader.matrix(place, columns: columns, activations: activations, threads: threads),
+        bias: try loader.bias(of: place, isNeeded: needsBias))
     }
-    let c = configuration
-    attentionNorm = try loader.vector("blk.\(index).attn_norm.weight", count: c.width)
-    query = try projection("attn_q", from: c.width, to: c.queryWidth)
-    key = try projection("attn_k", from: c.width, to: c.kvWidth)
-    value = try projection("attn_v", from: c.width, to: c.kvWidth, activations: activations.forSensitiveProducts)
-    attentionOutput = try projection("attn_output", from: c.queryWidth, to: c.width)
-    feedForwardNorm = try loader.vector("blk.\(index).ffn_norm.weight", count: c.width)
-    gate = try projection("ffn_gate", from: c.width, to: c.feedForwardWidth)
-    up = try projection("ffn_up", from: c.width, to: c.feedForwardWidth)
-    down = try projection("ffn_down", from: c.feedForwardWidth, to: c.width)
+    func norm(_ name: String, _ count: Int, if exists: Bool) throws(ModelError) -> [Float]? {
+      exists ? try loader.vector("\(layer)\(name).weight", count: count) : nil
+    }
+    let (family, places) = (c.architecture, LayerPlaces(layer, of: c))
+    attentionNorm = try loader.vector(layer + "attn_norm.weight", count: c.width)
+    query = try projection(places.query, from: c.width, needsBias: family.needsAttentionBiases)
+    key = try projection(places.key, from: c.width, needsBias: family.needsAttentionBiases)
+    value = try projection(
+      places.value, from: c.width, needsBias: family.needsAttentionBiases,
+      activations: activations.forSensitiveProducts)
+    queryNorm = try norm("attn_q_norm", c.headDim, if: family.normsHeads)
+    keyNorm = try norm("attn_k_norm", c.headDim, if: family.normsHeads)
+    attentionOutput = try projection(MatrixPlace(layer + "attn_output", rows: c.width), from: c.queryWidth)
+    attentionOutputNorm = try norm("post_attention_norm", c.width, if: family.normsOutputs)
+    feedForwardNorm = try loader.vector(layer + "ffn_norm.weight", count: c.width)
+    gate = try projection(places.gate, from: c.width)
+    up = try projection(places.up, from: c.width)
+    down = try projection(MatrixPlace(layer + "ffn_down", rows: c.width), from: c.feedForwardWidth)
+    feedForwardOutputNorm = try norm("post_ffw_norm", c.width, if: family.normsOutputs)
   }
 
   var projections: [PackedMatrix] {

@@ -3,14 +3,6 @@ import ModelFiles
 
 /// The numbers that say what to compute, read from a model file's metadata and checked.
 package struct ModelConfiguration: Equatable, Sendable {
-  package enum Architecture: String, CaseIterable, Sendable {
-    /// Llama 2 and 3.x, SmolLM2, TinyLlama, Mistral. Its files hold query and key rows in interleaved order.
-    case llama
-    case qwen2
-
-    var pairing: RoPEPairing { self == .qwen2 ? .halves : .adjacent }
-  }
-
   package let architecture: Architecture
   package let layers: Int
   /// Of the residual stream.
@@ -24,7 +16,15 @@ package struct ModelConfiguration: Equatable, Sendable {
   /// The longest sequence, in tokens: what was asked for, else the model's own limit.
   package let contextLength: Int
   package let normEpsilon: Float
+  /// Of every layer that sees all, and where `slidingRope` is nil, of every layer.
   package let rope: RotaryEmbedding
+  package let slidingRope: RotaryEmbedding?
+  /// Of each layer: the positions that a token sees, its own included; nil: all before it.
+  package let windows: [Int?]
+  /// Scores are multiplied by it.
+  package let attentionScale: Float
+  package let attentionSoftcap: Float?
+  package let logitSoftcap: Float?
 
   package var queryWidth: Int { heads * headDim }
   package var kvWidth: Int { kvHeads * headDim }
@@ -32,10 +32,10 @@ package struct ModelConfiguration: Equatable, Sendable {
   /// - Parameter maxContext: nil: as long as the model allows.
   package init(file: GGUFFile, maxContext: Int? = nil) throws(ModelError) {
     let name = file.metadata.string("general.architecture")
-    guard let architecture = name.flatMap(Architecture.init(rawValue:)) else {
+    guard let architecture = Architecture.all.first(where: { $0.name == name }) else {
       throw .unsupportedArchitecture(name)
     }
-    let reader = HyperparameterReader(metadata: file.metadata, architecture: architecture.rawValue)
+    let reader = HyperparameterReader(metadata: file.metadata, architecture: architecture.name)
     if let experts = try reader.positiveOrZero("expert_count"), experts > 0 {
       throw .unsupportedFeature("a mixture of \(experts) experts")
     }
@@ -46,7 +46,16 @@ package struct ModelConfiguration: Equatable, Sendable {
     normEpsilon = try reader.epsilon("attention.layer_norm_rms_epsilon")
     (heads, kvHeads, headDim) = try Self.attentionShape(reader, width: width)
     contextLength = try Self.contextLength(reader, requested: maxContext)
-    rope = try RotaryEmbedding(reader: reader, file: file, headDim: headDim, pairing: architecture.pairing)
+    windows = try Self.windows(reader, architecture, layers: layers)
+    rope = try RotaryEmbedding(
+      reader: reader, file: file, headDim: headDim, pairing: architecture.pairing, contextLength: contextLength)
+    slidingRope = try RotaryEmbedding(
+      reader: reader, ofSlidingLayersIn: architecture, dimensions: rope.frequencies.count * 2, pairing: rope.pairing)
+    let scored = layers == architecture.layersScaledByWidth ? width / heads : headDim
+    attentionScale = try Float(
+      reader.positiveNumber("attention.scale", default: Double(1 / Float(scored).squareRoot())))
+    attentionSoftcap = try reader.softcap("attn_logit_softcapping")
+    logitSoftcap = try reader.softcap("final_logit_softcapping")
     vocabularySize = try Self.vocabularySize(file, width: width)
   }
 
@@ -70,18 +79,23 @@ package struct ModelConfiguration: Equatable, Sendable {
     return (heads, kvHeads, headDim)
   }
 
-  /// Attention sees all positions, so where a model's window slides, the context ends with the first window: within it
-  /// both are the same.
   private static func contextLength(_ reader: HyperparameterReader, requested: Int?) throws(ModelError) -> Int {
-    var limit = try reader.positive("context_length", limit: 1 << 30)
-    var reason = "its context length"
-    if let window = try reader.positiveOrZero("attention.sliding_window"), window > 0, window < limit {
-      (limit, reason) = (window, "its attention window, which xpyd does not slide")
-    }
+    let limit = try reader.positive("context_length", limit: 1 << 30)
     guard let requested else { return limit }
     guard requested > 0 else { throw .invalidContext(requested) }
-    guard requested <= limit else { throw .contextTooLong(requested: requested, limit: limit, reason: reason) }
+    guard requested <= limit else { throw .contextTooLong(requested: requested, limit: limit) }
     return requested
+  }
+
+  /// Every layer's window: the file's, where its own pattern or else the architecture's has the layer slide.
+  private static func windows(
+    _ reader: HyperparameterReader, _ architecture: Architecture, layers: Int
+  ) throws(ModelError) -> [Int?] {
+    guard let window = try reader.positiveOrZero("attention.sliding_window"), window > 0 else {
+      return Array(repeating: nil, count: layers)
+    }
+    let pattern = try reader.bools("attention.sliding_window_pattern", count: layers)
+    return (0..<layers).map { (pattern?[$0] ?? architecture.slides(layer: $0)) ? window : nil }
   }
 
   private static func vocabularySize(_ file: GGUFFile, width: Int) throws(ModelError) -> Int {

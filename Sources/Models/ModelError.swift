@@ -13,7 +13,7 @@ package enum ModelError: Error, Equatable {
   /// Shapes fastest first, as the file and `inspect` have them.
   case misshapenTensor(name: String, found: [Int], expected: [Int])
   case unsupportedTensorType(name: String, type: String)
-  case contextTooLong(requested: Int, limit: Int, reason: String)
+  case contextTooLong(requested: Int, limit: Int)
   case invalidContext(Int)
   /// Heads that are not whole blocks of the KV cache's type.
   case unsuitableKVCache(KVLayout.ElementType, headDim: Int)
@@ -40,7 +40,7 @@ extension ModelError: CustomStringConvertible {
     switch self {
     case .unsupportedArchitecture(let name):
       "the model's architecture is \(name ?? "not stated"); those that run are "
-        + ModelConfiguration.Architecture.allCases.map(\.rawValue).joined(separator: " and ") + "."
+        + Architecture.all.map(\.name).joined(separator: ", ") + "."
     case .missingMetadata(let key): "the model file has no \(key). Convert it again with a current converter."
     case .invalidMetadata(let key, let found, let expected):
       "the model file's \(key) is \(found), and must be \(expected)."
@@ -52,9 +52,8 @@ extension ModelError: CustomStringConvertible {
     case .unsupportedTensorType(let name, let type):
       "\(type) is not supported (tensor \(name)). Take a file in one of "
         + "F32, F16, BF16, Q8_0, Q4_0, Q4_1, Q5_0, Q5_1, Q4_K, Q5_K, Q6_K."
-    case .contextTooLong(let requested, let limit, let reason):
-      "a context of \(requested) tokens was asked for, and the model's limit is \(limit) (\(reason)). "
-        + "Lower --max-model-len."
+    case .contextTooLong(let requested, let limit):
+      "a context of \(requested) tokens was asked for, and the model's limit is \(limit). Lower --max-model-len."
     case .invalidContext(let requested): "a context of \(requested) tokens was asked for: it must be at least 1."
     case .unsuitableKVCache(let type, let headDim):
       "a KV cache in \(type.rawValue) has blocks of \(type.blockElements) numbers, and the model's heads have \(headDim). "

@@ -4,40 +4,56 @@ import ModelFiles
 
 /// Rotary position embedding: at position p, pair i of a head is turned by the angle `p · frequencies[i]`.
 ///
-/// Source: Su et al. 2021 (arXiv:2104.09864); llama3's scaling comes as divisors in the tensor `rope_freqs.weight`.
+/// Source: Su et al. 2021 (arXiv:2104.09864); llama3's scaling comes as divisors in the tensor `rope_freqs.weight`,
+/// LongRoPE's (Ding et al. 2024, arXiv:2402.13753) in two, of which the context's length says which.
 package struct RotaryEmbedding: Equatable, Sendable {
-  /// Radians per position of each pair of a head: `headDim / 2` of them, zero for those that stay as they are.
+  /// Radians per position of each pair that turns; what follows them in a head stays as it is.
   package let frequencies: [Double]
   package let pairing: RoPEPairing
+  /// What a pair's length is multiplied by.
+  package let magnitude: Float
 
+  /// - Parameter contextLength: The longest sequence to be served: what turns must not change in the middle of one.
   init(
-    reader: HyperparameterReader, file: GGUFFile, headDim: Int, pairing: RoPEPairing
+    reader: HyperparameterReader, file: GGUFFile, headDim: Int, pairing: RoPEPairing, contextLength: Int
   ) throws(ModelError) {
     let dimensions = try reader.positive("rope.dimension_count", default: headDim)
     guard dimensions % 2 == 0, dimensions <= headDim else {
       throw reader.invalid("rope.dimension_count", "even and at most the head's \(headDim)")
     }
-    guard dimensions == headDim || pairing == .adjacent else {
-      throw .unsupportedFeature("RoPE of \(dimensions) of a head's \(headDim) dimensions, paired by halves")
-    }
     let base = try reader.positiveNumber("rope.freq_base", default: 10_000)
     let linear = try Self.linearFactor(reader)
-    let divisors = try Self.divisors(file, count: dimensions / 2)
+    let divisors = try Self.divisors(reader, file, count: dimensions / 2, contextLength: contextLength)
     self.pairing = pairing
-    frequencies = (0..<headDim / 2).map { pair in
-      guard pair < dimensions / 2 else { return 0 }
-      return pow(base, -2 * Double(pair) / Double(dimensions)) / (linear * Double(divisors?[pair] ?? 1))
+    magnitude = Float(try reader.positiveNumber("rope.scaling.attn_factor", default: 1))
+    frequencies = Self.frequencies(base: base, dimensions: dimensions).enumerated().map { pair, frequency in
+      frequency / (linear * Double(divisors?[pair] ?? 1))
     }
   }
 
-  /// The cosines and sines of every pair at a position, computed in Double: at position 8,000 an angle in Float is off
-  /// by 5e-4.
-  /// - Parameters: cosines, sines: `[frequencies.count]`.
-  func angles(at position: Int, cosines: UnsafeMutablePointer<Float>, sines: UnsafeMutablePointer<Float>) {
+  /// The rotation of layers whose attention slides; nil if it is that of the others.
+  init?(
+    reader: HyperparameterReader, ofSlidingLayersIn architecture: Architecture, dimensions: Int, pairing: RoPEPairing
+  ) throws(ModelError) {
+    let key = "rope.freq_base_swa"
+    guard let usual = architecture.slidingRopeBase ?? (reader.has(key) ? 10_000 : nil) else { return nil }
+    self.pairing = pairing
+    magnitude = 1
+    frequencies = Self.frequencies(base: try reader.positiveNumber(key, default: usual), dimensions: dimensions)
+  }
+
+  private static func frequencies(base: Double, dimensions: Int) -> [Double] {
+    (0..<dimensions / 2).map { pow(base, -2 * Double($0) / Double(dimensions)) }
+  }
+
+  /// The cosines and sines of every pair at a row's position, computed in Double: at position 8,000 an angle in Float is
+  /// off by 5e-4.
+  func angles(at position: Int, row: Int, into angles: RowAngles) {
+    let first = row * frequencies.count
     for (pair, frequency) in frequencies.enumerated() {
       let angle = Double(position) * frequency
-      cosines[pair] = Float(cos(angle))
-      sines[pair] = Float(sin(angle))
+      angles.cosines[first + pair] = magnitude * Float(cos(angle))
+      angles.sines[first + pair] = magnitude * Float(sin(angle))
     }
   }
 
@@ -46,21 +62,20 @@ package struct RotaryEmbedding: Equatable, Sendable {
     case "linear": try reader.positiveNumber("rope.scaling.factor", default: 1)
     // Files from before `rope.scaling.*` say it so.
     case nil: try reader.positiveNumber("rope.scale_linear", default: 1)
-    case "none": 1
+    case "none", "longrope": 1
     case let type?: throw .unsupportedFeature("RoPE scaling \"\(type)\"")
     }
   }
 
-  private static func divisors(_ file: GGUFFile, count: Int) throws(ModelError) -> [Float]? {
-    let name = "rope_freqs.weight"
-    guard let tensor = file.tensor(named: name) else {
-      for variant in ["rope_factors_long.weight", "rope_factors_short.weight"] where file.tensor(named: variant) != nil
-      {
-        throw .unsupportedFeature("RoPE scaling by \(variant)")
-      }
+  private static func divisors(
+    _ reader: HyperparameterReader, _ file: GGUFFile, count: Int, contextLength: Int
+  ) throws(ModelError) -> [Float]? {
+    let original = try reader.positiveOrZero("rope.scaling.original_context_length")
+    let variant = contextLength > original ?? .max ? "rope_factors_long.weight" : "rope_factors_short.weight"
+    guard let name = ["rope_freqs.weight", variant].first(where: { file.tensor(named: $0) != nil }) else {
       return nil
     }
-    let values = try TensorLoader(file: file).vector(tensor.name, count: count)
+    let values = try TensorLoader(file: file).vector(name, count: count)
     guard values.allSatisfy({ $0 > 0 && $0.isFinite }) else {
       throw .invalidMetadata(key: name, found: "\(values)", expected: "positive divisors")
     }

@@ -5,13 +5,21 @@ import ModelFiles
 struct TensorLoader {
   let file: GGUFFile
 
-  /// A matrix of `rows × columns`, repacked.
+  /// A matrix of `place.rows × columns`, repacked.
   func matrix(
-    _ name: String, rows: Int, columns: Int, activations: ActivationType, threads: ThreadPool
+    _ place: MatrixPlace, columns: Int, activations: ActivationType, threads: ThreadPool
   ) throws(ModelError) -> PackedMatrix {
-    let (bytes, format) = try numbers(name, dimensions: [columns, rows])
+    let (bytes, format) = try numbers(place.tensor + ".weight", dimensions: [columns, place.tensorRows])
     return PackedMatrix(
-      packing: bytes, format: format, rows: rows, columns: columns, activations: activations, threads: threads)
+      packing: bytes + place.rows.lowerBound * format.byteCount(of: columns), format: format, rows: place.rows.count,
+      columns: columns, activations: activations, threads: threads)
+  }
+
+  /// nil if there is none, and none is needed.
+  func bias(of place: MatrixPlace, isNeeded: Bool) throws(ModelError) -> [Float]? {
+    let name = place.tensor + ".bias"
+    guard isNeeded || has(name) else { return nil }
+    return Array(try vector(name, count: place.tensorRows)[place.rows])
   }
 
   /// A matrix whose rows are read one at a time, straight from the file.
@@ -29,11 +37,6 @@ struct TensorLoader {
   }
 
   func has(_ name: String) -> Bool { file.tensor(named: name) != nil }
-
-  /// nil if there is none of that name.
-  func optionalVector(_ name: String, count: Int) throws(ModelError) -> [Float]? {
-    has(name) ? try vector(name, count: count) : nil
-  }
 
   /// - Parameter dimensions: Fastest first.
   private func numbers(

@@ -10,6 +10,8 @@ struct AttentionTests {
     let kvHeads: Int
     let headDim: Int
     let length: Int
+    let window: Int?
+    let softcap: Float?
     let tables: [[Int32]]
     let queries: [[Float]]
     let keys: [[Float]]
@@ -19,8 +21,9 @@ struct AttentionTests {
 
     init(
       heads: Int = 6, kvHeads: Int = 2, headDim: Int = 64, length: Int, sequences: Int = 1, blockSize: Int = 16,
-      elementType: PagedKV.ElementType = .f16
+      elementType: PagedKV.ElementType = .f16, window: Int? = nil, softcap: Float? = nil
     ) {
+      (self.window, self.softcap) = (window, softcap)
       (self.heads, self.kvHeads, self.headDim, self.length) = (heads, kvHeads, headDim, length)
       var random = SplitMix64(seed: UInt64(length * 1000 + headDim))
       let blocks = (length + blockSize - 1) / blockSize
@@ -63,8 +66,8 @@ struct AttentionTests {
       var out = [Float](repeating: .nan, count: rows.count)
       withSequences(parts) {
         Kernels.attend(
-          queries: rows, sequences: $0, kv: kv, heads: heads, scale: 1 / Float(headDim).squareRoot(), out: &out,
-          threads: threads, on: instructions)
+          queries: rows, sequences: $0, kv: kv, heads: heads, scale: 1 / Float(headDim).squareRoot(), window: window,
+          softcap: softcap, out: &out, threads: threads, on: instructions)
       }
       return out
     }
@@ -108,15 +111,17 @@ struct AttentionTests {
         }
         let query = queries[0][(position * heads + head) * headDim..<(position * heads + head + 1) * headDim].map(
           Double.init)
-        let scores = (0...position).map { p in
-          zip(query, row(keys[0], p)).reduce(0) { $0 + $1.0 * $1.1 } / Double(headDim).squareRoot()
+        let seen = max(0, position - (window ?? length) + 1)...position
+        let scores = seen.map { p in
+          let score = zip(query, row(keys[0], p)).reduce(0) { $0 + $1.0 * $1.1 } / Double(headDim).squareRoot()
+          return softcap.map { Double($0) * tanh(score / Double($0)) } ?? score
         }
         let peak = scores.max()!
         let weights = scores.map { exp($0 - peak) }
         let total = weights.reduce(0, +)
         var sum = [Double](repeating: 0, count: headDim)
-        for p in 0...position {
-          for (d, value) in row(values[0], p).enumerated() { sum[d] += weights[p] / total * value }
+        for (p, weight) in zip(seen, weights) {
+          for (d, value) in row(values[0], p).enumerated() { sum[d] += weight / total * value }
         }
         return sum
       }
@@ -141,11 +146,27 @@ struct AttentionTests {
     }
   }
 
+  @Test(arguments: [(1, nil), (100, nil), (64, 3), (260, 3), (nil, 3)] as [(Int?, Float?)], InstructionSet.available)
+  func `A window hides what lies before it, and a softcap bends the scores`(
+    rule: (window: Int?, softcap: Float?), instructions: InstructionSet
+  ) {
+    let fixture = Fixture(length: 600, window: rule.window, softcap: rule.softcap)
+    let out = fixture.attend([(0, 0..<600)], instructions)
+    let width = fixture.heads * fixture.headDim
+    for position in [0, 1, 63, 64, 99, 100, 255, 256, 300, 511, 599] {
+      let row = out[position * width..<(position + 1) * width]
+      let error = zip(row, fixture.reference(position: position)).map { abs(Double($0) - $1) }.max()!
+      #expect(error < 4e-6, "position \(position)")
+    }
+  }
+
   struct Shape: Sendable {
     var heads: Int
     var kvHeads: Int
     var headDim: Int
     var elementType = PagedKV.ElementType.f16
+    var window: Int?
+    var softcap: Float?
   }
 
   @Test(arguments: [
@@ -153,11 +174,15 @@ struct AttentionTests {
     Shape(heads: 14, kvHeads: 2, headDim: 64), Shape(heads: 4, kvHeads: 2, headDim: 128),
     Shape(heads: 6, kvHeads: 2, headDim: 40), Shape(heads: 9, kvHeads: 3, headDim: 64, elementType: .q8_0),
     Shape(heads: 9, kvHeads: 3, headDim: 64, elementType: .f32),
+    Shape(heads: 8, kvHeads: 2, headDim: 64, window: 70), Shape(heads: 4, kvHeads: 2, headDim: 64, window: 300),
+    Shape(heads: 4, kvHeads: 2, headDim: 40, window: 33, softcap: 5),
+    Shape(heads: 4, kvHeads: 2, headDim: 256, window: 129, softcap: 50),
   ])
   func `A row has the same bits in any chunk, batch and number of threads`(shape: Shape) {
     let (heads, headDim) = (shape.heads, shape.headDim)
     let fixture = Fixture(
-      heads: heads, kvHeads: shape.kvHeads, headDim: headDim, length: 530, sequences: 2, elementType: shape.elementType)
+      heads: heads, kvHeads: shape.kvHeads, headDim: headDim, length: 530, sequences: 2, elementType: shape.elementType,
+      window: shape.window, softcap: shape.softcap)
     let width = heads * headDim
     let whole = (0..<2).map { fixture.attend([($0, 0..<530)], threads: MatrixProductTests.threads) }
     let cuts = [0, 1, 16, 100, 101, 256, 300, 303, 512, 530]

@@ -3,8 +3,8 @@ import Kernels
 import TestSupport
 import Testing
 
-/// Norm, rotary embedding, SwiGLU and bias: each against a double-precision reference, on every instruction set, at
-/// lengths that are and are not whole vectors.
+/// Norm, rotary embedding, gated units, softcap and bias: each against a double-precision reference, on every instruction
+/// set, at lengths that are and are not whole vectors.
 struct RowTests {
   let threads = ThreadPool(threads: 2)
   static let lengths = [1, 7, 8, 9, 64, 576, 577]
@@ -37,8 +37,8 @@ struct RowTests {
       let outs = InstructionSet.available.map { instructions in
         var out = x
         applyRoPE(
-          &out, rows: positions.count, heads: heads, headDim: headDim, positions: positions, cosines: cosines,
-          sines: sines, pairing: pairing, threads: threads, on: instructions)
+          &out, rows: positions.count, heads: heads, headDim: headDim, rotated: headDim, positions: positions,
+          cosines: cosines, sines: sines, pairing: pairing, threads: threads, on: instructions)
         return out
       }
       for vector in 0..<positions.count * heads {
@@ -53,6 +53,46 @@ struct RowTests {
       }
       for out in outs { expectSameBits(out, outs[0]) }
     }
+  }
+
+  @Test func `What is beyond the dimensions that turn stays as it is`() {
+    let x: [Float] = (0..<16).map(Float.init)
+    for pairing in [RoPEPairing.adjacent, .halves] {
+      var out = x
+      applyRoPE(
+        &out, rows: 1, heads: 2, headDim: 8, rotated: 4, positions: [0], cosines: [0, 0], sines: [1, 1],
+        pairing: pairing, threads: threads)
+      let turned: [Float] = pairing == .adjacent ? [-1, 0, -3, 2] : [-2, -3, 0, 1]
+      #expect(Array(out[..<4]) == turned && out[4..<8] == x[4..<8] && out[12...] == x[12...])
+    }
+  }
+
+  @Test(arguments: lengths) func `GeGLU is gelu of the gate times the other`(dim: Int) {
+    var random = SplitMix64(seed: UInt64(dim))
+    let gate = random.floats(2 * dim, in: -12...12), up = random.floats(2 * dim)
+    let outs = InstructionSet.available.map { instructions in
+      var out = gate
+      geGLU(gate: &out, up: up, rows: 2, dim: dim, threads: threads, on: instructions)
+      return out
+    }
+    for i in 0..<2 * dim {
+      let g = Double(gate[i])
+      let expected = 0.5 * g * (1 + tanh((2 / Double.pi).squareRoot() * (g + 0.044715 * g * g * g))) * Double(up[i])
+      #expect(abs(Double(outs[0][i]) - expected) <= 1e-5 * abs(expected) + 1e-7)
+    }
+    for out in outs { expectSameBits(out, outs[0]) }
+  }
+
+  @Test(arguments: lengths) func `A softcap is c tanh(x / c)`(dim: Int) {
+    var random = SplitMix64(seed: UInt64(dim))
+    let x = random.floats(2 * dim, in: -2000...2000) + random.floats(2 * dim)
+    let outs = InstructionSet.available.map { instructions in
+      var out = x
+      capSoftly(&out, at: 30, rows: 4, dim: dim, threads: threads, on: instructions)
+      return out
+    }
+    for i in 0..<4 * dim { #expect(abs(Double(outs[0][i]) - 30 * tanh(Double(x[i]) / 30)) < 3e-5) }
+    for out in outs { expectSameBits(out, outs[0]) }
   }
 
   @Test(arguments: lengths) func `SwiGLU is silu of the gate times the other`(dim: Int) {
@@ -74,6 +114,8 @@ struct RowTests {
     var out: [Float] = [1, 2, 3, 4, 5, 6]
     addBias([10, 20, 30], rows: 2, dim: 3, to: &out, threads: threads)
     #expect(out == [11, 22, 33, 14, 25, 36])
+    addRows([1, 1, 1, 2, 2, 2], rows: 2, dim: 3, to: &out, threads: threads)
+    #expect(out == [12, 23, 34, 16, 27, 38])
   }
 
   @Test func `The exponential is within two ulp, and zero below -87`() {

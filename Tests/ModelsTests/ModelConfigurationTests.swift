@@ -55,26 +55,40 @@ private func configuration(
     #expect(try configuration(tiny).rope.frequencies == zip(plain, tiny.ropeFactors!).map { $0 / Double($1) })
   }
 
-  @Test func `Dimensions that do not rotate have frequency zero`() throws {
+  @Test func `Dimensions that do not rotate have no frequency`() throws {
     let rope = try configuration { $0.set("llama.rope.dimension_count", .uint32(8)) }.rope
-    #expect(rope.frequencies.map { $0 > 0 } == [true, true, true, true, false, false, false, false])
+    #expect(rope.frequencies.count == 4)
   }
 
   @Test func `The context is what was asked for, within the model's limit`() throws {
     #expect(try configuration(maxContext: 100).contextLength == 100)
-    #expect(throws: ModelError.contextTooLong(requested: 513, limit: 512, reason: "its context length")) {
+    #expect(throws: ModelError.contextTooLong(requested: 513, limit: 512)) {
       try configuration(maxContext: 513)
     }
     #expect(throws: ModelError.invalidContext(0)) { try configuration(maxContext: 0) }
   }
 
-  @Test func `A sliding window ends the context`() throws {
-    #expect(try configuration { $0.add("llama.attention.sliding_window", .uint32(128)) }.contextLength == 128)
-    let error = #expect(throws: ModelError.self) {
-      try configuration(maxContext: 256) { $0.add("llama.attention.sliding_window", .uint32(128)) }
+  @Test func `A window slides in every layer, unless the file or the architecture says in which`() throws {
+    #expect(try configuration().windows == [nil, nil])
+    #expect(try configuration { $0.add("llama.attention.sliding_window", .uint32(128)) }.windows == [128, 128])
+    let stated = try configuration {
+      $0.add("llama.attention.sliding_window", .uint32(128))
+      $0.add("llama.attention.sliding_window_pattern", .array([.bool(false), .bool(true)]))
     }
-    #expect(error?.label == "context_too_long")
-    #expect(error.map { "\($0)" }?.contains("256") == true && error.map { "\($0)" }?.contains("128") == true)
+    #expect(stated.windows == [nil, 128] && stated.contextLength == 512)
+    var tiny = TinyModel()
+    (tiny.architecture, tiny.layers) = ("gemma3", 7)
+    let gemma = try configuration(tiny) { $0.add("gemma3.attention.sliding_window", .uint32(64)) }
+    #expect(gemma.windows == [64, 64, 64, 64, 64, nil, 64])
+    #expect(gemma.slidingRope?.frequencies[0] == 1 && gemma.architecture == .gemma3)
+  }
+
+  @Test func `A refused architecture is told which ones run`() throws {
+    let error = #expect(throws: ModelError.unsupportedArchitecture("mamba")) {
+      try configuration { $0.set("general.architecture", .string("mamba")) }
+    }
+    let text = error.map { "\($0)" } ?? ""
+    for word in ["mamba", "llama", "qwen2", "qwen3", "phi3", "gemma2", "gemma3"] { #expect(text.contains(word)) }
   }
 
   struct Refusal: CustomTestStringConvertible {
@@ -102,6 +116,9 @@ private func configuration(
     Refusal(key: "llama.attention.layer_norm_rms_epsilon", value: nil, label: "missing_metadata"),
     Refusal(key: "llama.attention.layer_norm_rms_epsilon", value: .float32(.nan), label: "invalid_metadata"),
     Refusal(key: "llama.attention.sliding_window", value: .string("x"), label: "invalid_metadata"),
+    Refusal(key: "llama.attn_logit_softcapping", value: .float32(-1), label: "invalid_metadata"),
+    Refusal(key: "llama.final_logit_softcapping", value: .float32(.infinity), label: "invalid_metadata"),
+    Refusal(key: "llama.attention.scale", value: .float32(0), label: "invalid_metadata"),
     Refusal(key: "llama.rope.dimension_count", value: .uint32(32), label: "invalid_metadata"),
     Refusal(key: "llama.rope.freq_base", value: .float32(-1), label: "invalid_metadata"),
     Refusal(key: "llama.rope.scaling.type", value: .string("yarn"), label: "unsupported_feature"),

@@ -13,11 +13,11 @@ final class ModelRun {
   /// - Parameter shuffled: Whether block tables are scattered over the pool.
   init(
     path: String, threads: Int = 2, blocks: Int = 64, blockSize: Int = 16,
-    kvElementType: KVLayout.ElementType = .f16, shuffled: Bool = false,
+    kvElementType: KVLayout.ElementType = .f16, shuffled: Bool = false, maxContext: Int? = nil,
     activations: ActivationType = .standard
   ) throws {
     model = try LlamaModel(
-      file: GGUFFile(path: path), threads: ThreadPool(threads: threads), maxContext: nil, blockSize: blockSize,
+      file: GGUFFile(path: path), threads: ThreadPool(threads: threads), maxContext: maxContext, blockSize: blockSize,
       kvElementType: kvElementType, activations: activations)
     kv = try KVMemory(layout: model.kvLayout, blockCount: blocks)
     freeBlocks = (0..<Int32(blocks)).map { KVBlockID($0) }
