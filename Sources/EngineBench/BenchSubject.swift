@@ -22,7 +22,7 @@ package struct BenchSubject: Equatable, Sendable {
     self.activations = activations
   }
 
-  init(file: GGUFFile, model: LlamaModel, activations: ActivationType) {
+  init(file: any ModelFile, model: LlamaModel, activations: ActivationType) {
     self.init(
       modelPath: file.path, modelBytes: model.loadReport.fileBytes, processor: Self.processorName(),
       instructionSet: InstructionSet.best.name, activations: activations)

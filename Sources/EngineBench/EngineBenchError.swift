@@ -4,7 +4,7 @@ import ModelFiles
 import Models
 
 package enum EngineBenchError: Error {
-  case unreadableModel(GGUFError)
+  case unreadableModel(any Error)
   case unusableModel(ModelError)
   case beyondContext(BenchTest, limit: Int)
   case noKVMemory(KVMemoryError)

@@ -26,8 +26,8 @@ package struct EngineMeasurement: Sendable {
   /// Reports what it measures as soon as it is known: the model, then for each number of threads peaks and rows.
   /// - Precondition: `threads`, `repetitions` and `stepTokens` are positive.
   package func run(report: (Event) -> Void) throws(EngineBenchError) {
-    let file: GGUFFile
-    do throws(GGUFError) { file = try GGUFFile(path: modelPath) } catch { throw .unreadableModel(error) }
+    let file: any ModelFile
+    do { file = try openModel(path: modelPath) } catch { throw .unreadableModel(error) }
     for (index, count) in threads.enumerated() {
       let pool = ThreadPool(threads: count)
       let model: LlamaModel

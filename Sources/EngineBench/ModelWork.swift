@@ -78,16 +78,15 @@ package struct ModelWork: Equatable, Sendable {
 }
 
 extension ModelWork {
-  package init(file: GGUFFile, configuration: ModelConfiguration, kvLayout: KVLayout) {
+  package init(file: any ModelFile, configuration: ModelConfiguration, kvLayout: KVLayout) {
     let matrices = file.tensors.filter { $0.dimensions.count == 2 && $0.name.hasPrefix("blk.") }
-    let kv = matrices.filter { $0.name.hasSuffix(".attn_k.weight") || $0.name.hasSuffix(".attn_v.weight") }
     // An embedding beside an output matrix of its own is read a row at a time.
     let hasOutput = file.tensor(named: "output.weight") != nil
     let readWhole = file.tensors.filter { !hasOutput || $0.name != "token_embd.weight" }
     self.init(
       layers: configuration.layers,
       layerWeights: matrices.reduce(0) { $0 + $1.elementCount } / configuration.layers,
-      kvWeights: kv.reduce(0) { $0 + $1.elementCount } / configuration.layers,
+      kvWeights: 2 * configuration.kvWidth * configuration.width,
       outputWeights: configuration.vocabularySize * configuration.width,
       weightBytes: readWhole.reduce(0) { $0 + $1.byteRange.count }, queryWidth: configuration.queryWidth,
       kvBytesPerToken: kvLayout.bytesPerBlock / kvLayout.blockSize)

@@ -42,9 +42,14 @@ package struct GGUFMetadata: Sendable {
 
   /// nil unless the value is an array and every element converts.
   private func elements<Element>(_ key: String, _ convert: (GGUFValue) -> Element?) -> [Element]? {
-    guard case .array(let array)? = values[key] else { return nil }
-    let elements = array.values().compactMap(convert)
-    return elements.count == array.count ? elements : nil
+    let (all, count): ([GGUFValue], Int)
+    switch values[key] {
+    case .array(let array)?: (all, count) = (array.values(), array.count)
+    case .list(let list)?: (all, count) = (list, list.count)
+    default: return nil
+    }
+    let elements = all.compactMap(convert)
+    return elements.count == count ? elements : nil
   }
 }
 

@@ -6,6 +6,8 @@ package struct GGUFTensor: Sendable, Equatable {
   package let dimensions: [Int]
   /// From the start of the file.
   package let byteRange: Range<Int>
+  /// Which of the model's files it is in.
+  package var shard = 0
 
   package var elementCount: Int { dimensions.reduce(1, *) }
 }

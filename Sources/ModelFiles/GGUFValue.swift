@@ -7,6 +7,8 @@ package enum GGUFValue: Sendable {
   case bool(Bool)
   case string(String)
   case array(GGUFArray)
+  /// An array that comes from elsewhere than a GGUF file.
+  case list([GGUFValue])
 }
 
 extension GGUFValue: CustomStringConvertible {
@@ -20,6 +22,7 @@ extension GGUFValue: CustomStringConvertible {
     case .bool(let value): "\(value)"
     case .string(let value): value.debugDescription
     case .array(let array): array.description
+    case .list(let values): describe(values.prefix(6), count: values.count)
     }
   }
 }
@@ -79,7 +82,11 @@ package struct GGUFArray: Sendable {
 
 extension GGUFArray: CustomStringConvertible {
   package var description: String {
-    let shown = values(limit: 6).map(\.description).joined(separator: ", ")
-    return count <= 6 ? "[\(shown)]" : "[\(shown), … \(count) in all]"
+    describe(values(limit: 6)[...], count: count)
   }
+}
+
+private func describe(_ first: ArraySlice<GGUFValue>, count: Int) -> String {
+  let shown = first.map(\.description).joined(separator: ", ")
+  return count <= first.count ? "[\(shown)]" : "[\(shown), … \(count) in all]"
 }

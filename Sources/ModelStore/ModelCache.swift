@@ -47,10 +47,20 @@ package struct ModelCache: Sendable {
     return entries.sorted { $0.name < $1.name }
   }
 
-  /// The file of a model: a path as it is, a name if it was pulled. The file is there and starts as GGUF does.
+  /// The file of a model: a path as it is, a name if it was pulled. The file is there and starts as GGUF does, or is a
+  /// folder that has a config.json.
   package func resolve(_ nameOrPath: String) throws(ModelStoreError) -> String {
     if Self.isPath(nameOrPath) {
-      guard FileManager.default.fileExists(atPath: nameOrPath) else { throw .noSuchFile(path: nameOrPath) }
+      var isFolder: ObjCBool = false
+      guard FileManager.default.fileExists(atPath: nameOrPath, isDirectory: &isFolder) else {
+        throw .noSuchFile(path: nameOrPath)
+      }
+      if isFolder.boolValue {
+        guard FileManager.default.fileExists(atPath: nameOrPath + "/config.json") else {
+          throw .notAModel(folder: nameOrPath)
+        }
+        return nameOrPath
+      }
       return try checked(nameOrPath)
     }
     guard let path = path(of: nameOrPath), FileManager.default.fileExists(atPath: path) else {

@@ -6,6 +6,7 @@ package enum ModelStoreError: Error, Equatable, Sendable {
   case invalidName(String)
   case noSuchFile(path: String)
   case notGGUF(path: String)
+  case notAModel(folder: String)
   case cannotWrite(path: String, reason: String)
   case diskFull(path: String)
   case busy(model: String, lock: String)
@@ -26,6 +27,7 @@ package enum ModelStoreError: Error, Equatable, Sendable {
     case .invalidName: "invalid_name"
     case .noSuchFile: "no_such_file"
     case .notGGUF: "not_gguf"
+    case .notAModel: "not_a_model"
     case .cannotWrite: "cannot_write"
     case .diskFull: "disk_full"
     case .busy: "busy"
@@ -47,11 +49,14 @@ extension ModelStoreError: CustomStringConvertible {
     switch self {
     case .unknownModel(let name, let folder, let present):
       "There is no model '\(name)' in \(folder); there \(Self.list(present)). Run `xpyd model pull "
-        + "\(name.isEmpty ? defaultModel : name)`, or give the path of a .gguf file."
+        + "\(name.isEmpty ? defaultModel : name)`, or give the path of a .gguf file or of a Hugging Face folder."
     case .invalidName(let name):
       "'\(name)' is no model that can be pulled. Use `\(defaultModel)`, or `hf:ORG/REPO/FILE.gguf`."
-    case .noSuchFile(let path): "There is no file \(path). Give the path of a .gguf file, or a model's name."
+    case .noSuchFile(let path):
+      "There is no file \(path). Give the path of a .gguf file or of a Hugging Face folder, or a model's name."
     case .notGGUF(let path): "\(path) does not start as a GGUF file does. Give a .gguf file."
+    case .notAModel(let folder):
+      "\(folder) has no config.json. Give a folder with config.json, tokenizer.json and *.safetensors, or a .gguf file."
     case .cannotWrite(let path, let reason):
       "Cannot write \(path): \(reason). Set XDG_CACHE_HOME to a folder that you may write to."
     case .diskFull(let path): "The disk of \(path) is full. Free some space, or set XDG_CACHE_HOME to another disk."

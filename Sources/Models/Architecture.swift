@@ -7,7 +7,7 @@ package struct Architecture: Equatable, Sendable {
 
   /// GGUF's `general.architecture`.
   package let name: String
-  /// Which elements of a head turn together in GGUF's files.
+  /// Which elements of a head turn together in GGUF's files; in the authors' own, halves.
   var pairing = RoPEPairing.halves
   /// Queries, keys and values have biases; elsewhere they may.
   var needsAttentionBiases = false
@@ -18,6 +18,8 @@ package struct Architecture: Equatable, Sendable {
   /// Queries, keys and values are one matrix, and so are gate and up.
   var fusesProjections = false
   var gate = Gate.silu
+  /// The authors' own files have norm weights less 1; GGUF's have them whole.
+  var storesNormsLessOne = false
   /// Token embeddings are multiplied by √width.
   var scalesEmbeddings = false
   /// Where the model has a window, every so many-th layer sees all; nil: none does.
@@ -41,15 +43,15 @@ package struct Architecture: Equatable, Sendable {
   /// Phi 3 and 3.5. Source: Abdin et al. 2024 (arXiv:2404.14219).
   package static let phi3 = Architecture(name: "phi3", fusesProjections: true)
   /// Source: Gemma Team 2024 (arXiv:2403.08295).
-  package static let gemma = Architecture(name: "gemma", gate: .gelu, scalesEmbeddings: true)
+  package static let gemma = Architecture(name: "gemma", gate: .gelu, storesNormsLessOne: true, scalesEmbeddings: true)
   /// Source: Gemma Team 2024 (arXiv:2408.00118).
   package static let gemma2 = Architecture(
-    name: "gemma2", normsOutputs: true, gate: .gelu, scalesEmbeddings: true, fullAttentionEvery: 2,
-    layersScaledByWidth: 46)
+    name: "gemma2", normsOutputs: true, gate: .gelu, storesNormsLessOne: true, scalesEmbeddings: true,
+    fullAttentionEvery: 2, layersScaledByWidth: 46)
   /// Source: Gemma Team 2025 (arXiv:2503.19786).
   package static let gemma3 = Architecture(
-    name: "gemma3", normsHeads: true, normsOutputs: true, gate: .gelu, scalesEmbeddings: true, fullAttentionEvery: 6,
-    slidingRopeBase: 10_000, layersScaledByWidth: 62)
+    name: "gemma3", normsHeads: true, normsOutputs: true, gate: .gelu, storesNormsLessOne: true,
+    scalesEmbeddings: true, fullAttentionEvery: 6, slidingRopeBase: 10_000, layersScaledByWidth: 62)
 
   /// Whether a layer's attention slides, in a model that has a window.
   func slides(layer: Int) -> Bool { fullAttentionEvery.map { (layer + 1) % $0 != 0 } ?? true }

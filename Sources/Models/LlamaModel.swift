@@ -19,7 +19,7 @@ package final class LlamaModel: LanguageModel {
   ///   - threads: Runs the packing now and every step later; no other thread may use it during a step.
   ///   - maxContext: nil: as long as the model allows.
   package init(
-    file: GGUFFile, threads: ThreadPool, maxContext: Int? = nil, blockSize: Int = 16,
+    file: any ModelFile, threads: ThreadPool, maxContext: Int? = nil, blockSize: Int = 16,
     kvElementType: KVLayout.ElementType = .f16, activations: ActivationType = .standard
   ) throws(ModelError) {
     let start = ContinuousClock.now

@@ -10,9 +10,10 @@ struct LlamaWeights {
   let output: PackedMatrix
 
   init(
-    file: GGUFFile, configuration: ModelConfiguration, activations: ActivationType, threads: ThreadPool
+    file: any ModelFile, configuration: ModelConfiguration, activations: ActivationType, threads: ThreadPool
   ) throws(ModelError) {
-    let loader = TensorLoader(file: file)
+    let lessOne = file.header.isOriginal && configuration.architecture.storesNormsLessOne
+    let loader = TensorLoader(file: file, normOffset: lessOne ? 1 : 0)
     let (vocabulary, width) = (configuration.vocabularySize, configuration.width)
     embedding = try loader.rows("token_embd.weight", rows: vocabulary, columns: width)
     var layers: [LlamaLayer] = []
@@ -21,7 +22,7 @@ struct LlamaWeights {
         try LlamaLayer(index, of: loader, configuration: configuration, activations: activations, threads: threads))
     }
     self.layers = layers
-    outputNorm = try loader.vector("output_norm.weight", count: width)
+    outputNorm = try loader.norm("output_norm", count: width)
     let name = loader.has("output.weight") ? "output" : "token_embd"
     output = try loader.matrix(
       MatrixPlace(name, rows: vocabulary), columns: width, activations: activations.forSensitiveProducts,
@@ -64,10 +65,10 @@ struct LlamaLayer {
         bias: try loader.bias(of: place, isNeeded: needsBias))
     }
     func norm(_ name: String, _ count: Int, if exists: Bool) throws(ModelError) -> [Float]? {
-      exists ? try loader.vector("\(layer)\(name).weight", count: count) : nil
+      exists ? try loader.norm(layer + name, count: count) : nil
     }
     let (family, places) = (c.architecture, LayerPlaces(layer, of: c))
-    attentionNorm = try loader.vector(layer + "attn_norm.weight", count: c.width)
+    attentionNorm = try loader.norm(layer + "attn_norm", count: c.width)
     query = try projection(places.query, from: c.width, needsBias: family.needsAttentionBiases)
     key = try projection(places.key, from: c.width, needsBias: family.needsAttentionBiases)
     value = try projection(
@@ -77,7 +78,7 @@ struct LlamaLayer {
     keyNorm = try norm("attn_k_norm", c.headDim, if: family.normsHeads)
     attentionOutput = try projection(MatrixPlace(layer + "attn_output", rows: c.width), from: c.queryWidth)
     attentionOutputNorm = try norm("post_attention_norm", c.width, if: family.normsOutputs)
-    feedForwardNorm = try loader.vector(layer + "ffn_norm.weight", count: c.width)
+    feedForwardNorm = try loader.norm(layer + "ffn_norm", count: c.width)
     gate = try projection(places.gate, from: c.width)
     up = try projection(places.up, from: c.width)
     down = try projection(MatrixPlace(layer + "ffn_down", rows: c.width), from: c.feedForwardWidth)

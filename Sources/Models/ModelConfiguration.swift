@@ -30,7 +30,7 @@ package struct ModelConfiguration: Equatable, Sendable {
   package var kvWidth: Int { kvHeads * headDim }
 
   /// - Parameter maxContext: nil: as long as the model allows.
-  package init(file: GGUFFile, maxContext: Int? = nil) throws(ModelError) {
+  package init(file: any ModelFile, maxContext: Int? = nil) throws(ModelError) {
     let name = file.metadata.string("general.architecture")
     guard let architecture = Architecture.all.first(where: { $0.name == name }) else {
       throw .unsupportedArchitecture(name)
@@ -48,7 +48,8 @@ package struct ModelConfiguration: Equatable, Sendable {
     contextLength = try Self.contextLength(reader, requested: maxContext)
     windows = try Self.windows(reader, architecture, layers: layers)
     rope = try RotaryEmbedding(
-      reader: reader, file: file, headDim: headDim, pairing: architecture.pairing, contextLength: contextLength)
+      reader: reader, file: file, headDim: headDim,
+      pairing: file.header.isOriginal ? .halves : architecture.pairing, contextLength: contextLength)
     slidingRope = try RotaryEmbedding(
       reader: reader, ofSlidingLayersIn: architecture, dimensions: rope.frequencies.count * 2, pairing: rope.pairing)
     let scored = layers == architecture.layersScaledByWidth ? width / heads : headDim
@@ -98,7 +99,7 @@ package struct ModelConfiguration: Equatable, Sendable {
     return (0..<layers).map { (pattern?[$0] ?? architecture.slides(layer: $0)) ? window : nil }
   }
 
-  private static func vocabularySize(_ file: GGUFFile, width: Int) throws(ModelError) -> Int {
+  private static func vocabularySize(_ file: any ModelFile, width: Int) throws(ModelError) -> Int {
     let name = "token_embd.weight"
     guard let embedding = file.tensor(named: name) else { throw .missingTensor(name: name, expected: [width]) }
     guard embedding.dimensions.count == 2, embedding.dimensions[0] == width else {

@@ -15,7 +15,7 @@ package struct RotaryEmbedding: Equatable, Sendable {
 
   /// - Parameter contextLength: The longest sequence to be served: what turns must not change in the middle of one.
   init(
-    reader: HyperparameterReader, file: GGUFFile, headDim: Int, pairing: RoPEPairing, contextLength: Int
+    reader: HyperparameterReader, file: any ModelFile, headDim: Int, pairing: RoPEPairing, contextLength: Int
   ) throws(ModelError) {
     let dimensions = try reader.positive("rope.dimension_count", default: headDim)
     guard dimensions % 2 == 0, dimensions <= headDim else {
@@ -68,16 +68,18 @@ package struct RotaryEmbedding: Equatable, Sendable {
   }
 
   private static func divisors(
-    _ reader: HyperparameterReader, _ file: GGUFFile, count: Int, contextLength: Int
+    _ reader: HyperparameterReader, _ file: any ModelFile, count: Int, contextLength: Int
   ) throws(ModelError) -> [Float]? {
     let original = try reader.positiveOrZero("rope.scaling.original_context_length")
     let variant = contextLength > original ?? .max ? "rope_factors_long.weight" : "rope_factors_short.weight"
-    guard let name = ["rope_freqs.weight", variant].first(where: { file.tensor(named: $0) != nil }) else {
+    let names = ["rope_freqs.weight", variant]
+    guard let name = names.first(where: { file.tensor(named: $0) != nil || file.metadata[$0] != nil }) else {
       return nil
     }
-    let values = try TensorLoader(file: file).vector(name, count: count)
-    guard values.allSatisfy({ $0 > 0 && $0.isFinite }) else {
-      throw .invalidMetadata(key: name, found: "\(values)", expected: "positive divisors")
+    let stated = file.metadata.floats(name)
+    let values = if let stated { stated } else { try TensorLoader(file: file).vector(name, count: count) }
+    guard values.count == count, values.allSatisfy({ $0 > 0 && $0.isFinite }) else {
+      throw .invalidMetadata(key: name, found: "\(values)", expected: "\(count) positive divisors")
     }
     return values
   }

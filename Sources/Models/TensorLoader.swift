@@ -3,7 +3,9 @@ import ModelFiles
 
 /// Finds a model's tensors, checks their shapes and types, and brings them into the form that the kernels read.
 struct TensorLoader {
-  let file: GGUFFile
+  let file: any ModelFile
+  /// Added to norms' weights.
+  var normOffset: Float = 0
 
   /// A matrix of `place.rows × columns`, repacked.
   func matrix(
@@ -36,6 +38,12 @@ struct TensorLoader {
     }
   }
 
+  /// The weights of a norm, whole.
+  func norm(_ name: String, count: Int) throws(ModelError) -> [Float] {
+    let weights = try vector("\(name).weight", count: count)
+    return normOffset == 0 ? weights : weights.map { $0 + normOffset }
+  }
+
   func has(_ name: String) -> Bool { file.tensor(named: name) != nil }
 
   /// - Parameter dimensions: Fastest first.
@@ -56,7 +64,7 @@ struct TensorLoader {
 /// The rows of a matrix in the mapped file: the token embedding, of which a step needs a few.
 struct MappedRows {
   /// Keeps the mapping that `base` points into.
-  let file: GGUFFile
+  let file: any ModelFile
   let base: UnsafeRawPointer
   let format: TensorFormat
   let rows: Int

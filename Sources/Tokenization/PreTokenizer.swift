@@ -29,9 +29,6 @@ package enum PreTokenizer: Sendable, CaseIterable {
   }
 
   var normalizesText: Bool { self == .qwen2 }
-
-  /// A word that is a token is that token, even if no sequence of merges leads to it (`ignore_merges`).
-  var prefersWholeWords: Bool { self == .llama3 }
 }
 
 /// Finds the words of one text.

@@ -1,20 +1,26 @@
 /// SentencePiece's byte-pair encoding of a text as a whole: neighbours merge if their text together is a token, the
-/// token of the highest score first; characters that end up in no token are written as byte tokens.
+/// token of the highest score first, or as a list of merges has it; characters that end up in no token are written as
+/// byte tokens.
 ///
 /// Source: Kudo & Richardson 2018 (arXiv:1808.06226), model type `bpe`; the order of merges is that of its library.
 struct SentencePieceEncoder: Sendable {
   private let tokens: TokenIndex
-  /// By id: 0 is the best score; equal scores have equal ranks.
-  private let ranks: [UInt32]
+  private let order: Order
   /// By byte; negative where the vocabulary has no `<0xNN>`.
   private let byteIDs: [Int32]
   private let unknownID: Int32?
 
   /// - Parameter pieces: Of `vocabulary.tokens`, by id, with a space for `▁`.
-  init(_ vocabulary: TokenizerVocabulary, pieces: TokenPieces) {
+  init(_ vocabulary: TokenizerVocabulary, pieces: TokenPieces) throws(TokenizerError) {
     let ids = (Int32(0)..<Int32(pieces.count))
-    tokens = TokenIndex(pieces, ids: ids.filter { vocabulary.types[Int($0)] == .normal })
-    ranks = Self.ranks(of: vocabulary.scores)
+    let normal = ids.filter { vocabulary.types[Int($0)] == .normal }
+    tokens = TokenIndex(pieces, ids: normal)
+    if vocabulary.merges.isEmpty {
+      order = .scores(Self.ranks(of: vocabulary.scores))
+    } else {
+      let known = TokenIndex(pieces, ids: normal + ids.filter(vocabulary.isControl))
+      order = .merges(try MergeTable(vocabulary, tokens: known) { Array(String($0).utf8).withSpaces })
+    }
     var byteIDs = [Int32](repeating: -1, count: 256)
     for id in ids where vocabulary.types[Int(id)] == .byte {
       if let byte = pieces[id].first, pieces[id].count == 1 { byteIDs[Int(byte)] = id }
@@ -36,7 +42,6 @@ struct SentencePieceEncoder: Sendable {
 
   /// Appends the tokens of `text`, which is valid UTF-8 with a space for `▁`.
   func encode(_ text: UnsafeBufferPointer<UInt8>, with merger: inout PairMerger, into ids: inout [Int32]) {
-    let rule = Rule(text: text, tokens: tokens, ranks: ranks)
     merger.begin()
     var start = 0
     while start < text.count {
@@ -45,12 +50,17 @@ struct SentencePieceEncoder: Sendable {
       merger.append(MergeSymbol(start: Int32(start), byteCount: Int32(byteCount), id: id))
       start += byteCount
     }
-    merger.merge(by: rule) { symbol in
+    let emit = { [self] (symbol: MergeSymbol, ids: inout [Int32]) in
       if symbol.id >= 0 {
         ids.append(symbol.id)
       } else {
         appendBytes(text[Int(symbol.start)..<Int(symbol.start + symbol.byteCount)], to: &ids)
       }
+    }
+    switch order {
+    case .scores(let ranks):
+      merger.merge(by: ScoreRule(text: text, tokens: tokens, ranks: ranks)) { emit($0, &ids) }
+    case .merges(let table): merger.merge(by: table) { emit($0, &ids) }
     }
   }
 
@@ -63,7 +73,13 @@ struct SentencePieceEncoder: Sendable {
     }
   }
 
-  private struct Rule: MergeRule {
+  private enum Order {
+    /// By id: 0 is the best score; equal scores have equal ranks.
+    case scores([UInt32])
+    case merges(MergeTable)
+  }
+
+  private struct ScoreRule: MergeRule {
     let text: UnsafeBufferPointer<UInt8>
     let tokens: TokenIndex
     let ranks: [UInt32]
@@ -74,6 +90,10 @@ struct SentencePieceEncoder: Sendable {
       return (ranks[Int(id)], id)
     }
   }
+}
+
+extension [UInt8] {
+  fileprivate var withSpaces: [UInt8] { withUnsafeBufferPointer(SentencePieceSpace.unescape) }
 }
 
 /// SentencePiece writes a space as `▁` (U+2581).

@@ -8,7 +8,7 @@ struct SpecialTokens: Sendable {
 
   /// A trie: children of a node by byte; node 0 is the root.
   private var children: [Edge: Int] = [:]
-  private var tokenOfNode: [Int32?] = [nil]
+  private var tokenOfNode: [AddedToken?] = [nil]
   private var canBegin = [Bool](repeating: false, count: 256)
 
   private struct Edge: Hashable {
@@ -16,13 +16,13 @@ struct SpecialTokens: Sendable {
     var byte: UInt8
   }
 
-  /// - Parameter ids: Of tokens in `pieces`; the empty ones are never found.
-  init(_ pieces: TokenPieces, ids: some Sequence<Int32>) {
-    for id in ids {
-      guard let first = pieces[id].first else { continue }
+  /// - Parameter tokens: Of those with the same text the first is found; empty ones are not.
+  init(_ tokens: some Sequence<AddedToken>) {
+    for token in tokens {
+      guard let first = token.text.utf8.first else { continue }
       canBegin[Int(first)] = true
       var node = 0
-      for byte in pieces[id] {
+      for byte in token.text.utf8 {
         let edge = Edge(node: node, byte: byte)
         if children[edge] == nil {
           children[edge] = tokenOfNode.count
@@ -30,7 +30,7 @@ struct SpecialTokens: Sendable {
         }
         node = children[edge, default: 0]
       }
-      if tokenOfNode[node] == nil { tokenOfNode[node] = id }
+      if tokenOfNode[node] == nil { tokenOfNode[node] = token }
     }
   }
 
@@ -39,13 +39,15 @@ struct SpecialTokens: Sendable {
     var fragments: [Fragment] = []
     var (textStart, index) = (0, 0)
     while index < text.count {
-      guard canBegin[Int(text[index])], let (id, end) = longestMatch(in: text, at: index) else {
+      guard canBegin[Int(text[index])], let (token, end) = longestMatch(in: text, at: index) else {
         index += 1
         continue
       }
-      if textStart < index { fragments.append(.text(textStart..<index)) }
-      fragments.append(.token(id))
-      (textStart, index) = (end, end)
+      let textEnd = token.stripsLeft ? startOfSpace(in: text, from: textStart, to: index) : index
+      if textStart < textEnd { fragments.append(.text(textStart..<textEnd)) }
+      fragments.append(.token(token.id))
+      index = token.stripsRight ? endOfSpace(in: text, from: end) : end
+      textStart = index
     }
     if textStart < text.count { fragments.append(.text(textStart..<text.count)) }
     return fragments
@@ -54,19 +56,42 @@ struct SpecialTokens: Sendable {
   func id(of text: String) -> Int32? {
     var text = text
     return text.withUTF8 { text in
-      guard let (id, end) = longestMatch(in: text, at: 0), end == text.count else { return nil }
-      return id
+      guard let (token, end) = longestMatch(in: text, at: 0), end == text.count else { return nil }
+      return token.id
     }
   }
 
-  private func longestMatch(in text: UnsafeBufferPointer<UInt8>, at start: Int) -> (id: Int32, end: Int)? {
+  private func longestMatch(in text: UnsafeBufferPointer<UInt8>, at start: Int) -> (token: AddedToken, end: Int)? {
     var (node, index) = (0, start)
-    var longest: (id: Int32, end: Int)?
+    var longest: (token: AddedToken, end: Int)?
     while index < text.count, let child = children[Edge(node: node, byte: text[index])] {
       (node, index) = (child, index + 1)
-      if let id = tokenOfNode[node] { longest = (id, index) }
+      if let token = tokenOfNode[node] { longest = (token, index) }
     }
     return longest
+  }
+
+  /// Where the white space that ends at `end` begins.
+  private func startOfSpace(in text: UnsafeBufferPointer<UInt8>, from start: Int, to end: Int) -> Int {
+    let reader = ScalarReader(text)
+    var (index, spaceStart) = (start, start)
+    while index < end {
+      let (kind, next) = reader.scalar(at: index)
+      if !kind.isWhitespace { spaceStart = next }
+      index = next
+    }
+    return spaceStart
+  }
+
+  private func endOfSpace(in text: UnsafeBufferPointer<UInt8>, from start: Int) -> Int {
+    let reader = ScalarReader(text)
+    var index = start
+    while index < text.count {
+      let (kind, next) = reader.scalar(at: index)
+      guard kind.isWhitespace else { break }
+      index = next
+    }
+    return index
   }
 }
 

@@ -18,7 +18,7 @@ extension TokenizerVocabulary {
   }
 
   /// - Parameter text: `<0x0A>`
-  private static func byte(named text: String) -> UInt8? {
+  static func byte(named text: String) -> UInt8? {
     guard text.hasPrefix("<0x"), text.hasSuffix(">"), text.utf8.count == 6 else { return nil }
     return UInt8(text.dropFirst(3).dropLast(), radix: 16)
   }

@@ -18,7 +18,7 @@ package final class Tokenizer: Sendable {
   private let userDefinedTokens: SpecialTokens
   /// Found where special tokens are parsed: the user defined ones, control and unknown tokens.
   private let specialTokens: SpecialTokens
-  let addsSpacePrefix: Bool
+  private let spacePrefix: SpacePrefix
 
   package let bosTokenID: Int32?
   package let eosTokenID: Int32?
@@ -44,11 +44,12 @@ package final class Tokenizer: Sendable {
       switch vocabulary.model {
       case .bytePairEncoding:
         .bytePairs(try BytePairEncoder(vocabulary, pieces: pieces), vocabulary.preTokenizer)
-      case .sentencePiece: .sentencePiece(SentencePieceEncoder(vocabulary, pieces: pieces))
+      case .sentencePiece: .sentencePiece(try SentencePieceEncoder(vocabulary, pieces: pieces))
       }
-    userDefinedTokens = SpecialTokens(pieces, ids: vocabulary.ids(ofTypes: [.userDefined]))
-    specialTokens = SpecialTokens(pieces, ids: vocabulary.ids(ofTypes: [.userDefined, .control, .unknown]))
-    addsSpacePrefix = vocabulary.addsSpacePrefix
+    let added = vocabulary.addedTokens ?? vocabulary.addedTokensByType
+    userDefinedTokens = SpecialTokens(added.filter { !$0.isSpecial })
+    specialTokens = SpecialTokens(added)
+    spacePrefix = vocabulary.spacePrefix
     bosTokenID = vocabulary.bosTokenID.map(Int32.init)
     eosTokenID = vocabulary.eosTokenID.map(Int32.init)
     addsBOS = vocabulary.addsBOS && bosTokenID != nil
@@ -58,9 +59,7 @@ package final class Tokenizer: Sendable {
       (vocabulary.endOfTurnTokenIDs + [vocabulary.eosTokenID].compactMap { $0 }).map(Int32.init)
         + endOfGenerationTexts.compactMap(specialTokens.id(of:)))
     endOfGenerationTokenIDs = endIDs
-    areSpecial = vocabulary.types.enumerated().map { id, type in
-      type == .control || type == .unknown || endIDs.contains(Int32(id))
-    }
+    areSpecial = (0..<Int32(pieces.count)).map { vocabulary.isControl($0) || endIDs.contains($0) }
     // A table that the first text would else wait for.
     if vocabulary.model == .bytePairEncoding { _ = ScalarClass.basicPlane }
   }
@@ -77,16 +76,13 @@ package final class Tokenizer: Sendable {
     var text = text
     text.withUTF8 { text in
       var merger = PairMerger()
-      var followsSpecial = true
       for fragment in (parseSpecial ? specialTokens : userDefinedTokens).fragments(of: text) {
         switch fragment {
         case .token(let id):
           ids.append(id)
-          followsSpecial = true
         case .text(let range):
-          encode(
-            UnsafeBufferPointer(rebasing: text[range]), followsSpecial: followsSpecial, with: &merger, into: &ids)
-          followsSpecial = false
+          let text = UnsafeBufferPointer(rebasing: text[range])
+          encode(text, isStart: range.lowerBound == 0, with: &merger, into: &ids)
         }
       }
     }
@@ -95,7 +91,7 @@ package final class Tokenizer: Sendable {
   }
 
   private func encode(
-    _ text: UnsafeBufferPointer<UInt8>, followsSpecial: Bool, with merger: inout PairMerger, into ids: inout [Int32]
+    _ text: UnsafeBufferPointer<UInt8>, isStart: Bool, with merger: inout PairMerger, into ids: inout [Int32]
   ) {
     switch encoder {
     case .bytePairs(let encoder, let preTokenizer):
@@ -109,11 +105,14 @@ package final class Tokenizer: Sendable {
         }
       }
     case .sentencePiece(let encoder):
-      let space = addsSpacePrefix && followsSpecial ? " " : ""
-      let marked = Array(space.utf8) + SentencePieceSpace.unescape(text)
+      var marked = SentencePieceSpace.unescape(text)
+      if spacePrefix.applies(to: marked, isStart: isStart) { marked.insert(UInt8(ascii: " "), at: 0) }
       marked.withUnsafeBufferPointer { encoder.encode($0, with: &merger, into: &ids) }
     }
   }
+
+  /// The first token's leading space is no space of the text's.
+  var addsSpacePrefix: Bool { spacePrefix != .none }
 
   // MARK: Ids to text
 
@@ -150,12 +149,20 @@ extension TokenizerVocabulary {
     if types.count != tokens.count {
       throw .countMismatch(key: "tokenizer.ggml.token_type", count: types.count, tokens: tokens.count)
     }
-    if model == .sentencePiece, scores.count != tokens.count {
+    if model == .sentencePiece, merges.isEmpty, scores.count != tokens.count {
       throw .countMismatch(key: "tokenizer.ggml.scores", count: scores.count, tokens: tokens.count)
     }
   }
+}
 
-  fileprivate func ids(ofTypes wanted: Set<TokenType>) -> [Int32] {
-    types.indices.filter { wanted.contains(types[$0]) }.map(Int32.init)
+extension SpacePrefix {
+  fileprivate func applies(to text: [UInt8], isStart: Bool) -> Bool {
+    let isThere = text.first == UInt8(ascii: " ")
+    switch self {
+    case .none: return false
+    case .always: return true
+    case .unlessThere: return !isThere
+    case .atStartUnlessThere: return isStart && !isThere
+    }
   }
 }

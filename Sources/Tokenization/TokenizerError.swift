@@ -1,6 +1,10 @@
 /// Why a model file's tokenizer cannot be used. Found at load; a tokenizer that was built encodes and decodes anything.
 package enum TokenizerError: Error, Equatable {
   case missingKey(String)
+  /// The folder has no tokenizer.json.
+  case missingFile(String)
+  /// What a tokenizer.json asks for and we have not, in words.
+  case unsupported(String)
   case emptyVocabulary
   case unknownModel(String)
   case unknownPreTokenizer(String)
@@ -15,6 +19,10 @@ extension TokenizerError: CustomStringConvertible {
     switch self {
     case .missingKey(let key):
       "The model file has no valid \(key). Convert the model again, with its tokenizer."
+    case .missingFile(let folder):
+      "\(folder) has no tokenizer.json. Save it there with transformers' AutoTokenizer(…, use_fast=True).save_pretrained."
+    case .unsupported(let feature):
+      "The tokenizer.json asks for what xpyd does not have: \(feature). Use a model with a BPE tokenizer of a family that runs."
     case .emptyVocabulary:
       "The model file's vocabulary (tokenizer.ggml.tokens) is empty. Convert the model again, with its tokenizer."
     case .unknownModel(let model):

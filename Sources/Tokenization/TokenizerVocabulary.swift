@@ -24,10 +24,14 @@ package struct TokenizerVocabulary: Sendable {
   package var tokens: [String]
   /// One for each token.
   package var types: [TokenType]
-  /// SentencePiece: one for each token; the highest merges first.
+  /// SentencePiece without merges: one for each token; the highest merges first.
   package var scores: [Float] = []
-  /// Byte-level BPE: `"left right"`, the first merges first.
+  /// `"left right"`, the first merges first.
   package var merges: [String] = []
+  /// Byte-level BPE: a word that is a token is that token, even if no sequence of merges leads to it (`ignore_merges`).
+  package var prefersWholeWords: Bool
+  /// nil: `addedTokensByType`.
+  package var addedTokens: [AddedToken]?
   package var bosTokenID: Int?
   package var eosTokenID: Int?
   package var unknownTokenID: Int?
@@ -35,8 +39,7 @@ package struct TokenizerVocabulary: Sendable {
   package var endOfTurnTokenIDs: [Int] = []
   package var addsBOS: Bool
   package var addsEOS = false
-  /// SentencePiece: text is encoded as though a space stood before it.
-  package var addsSpacePrefix: Bool
+  package var spacePrefix: SpacePrefix
   package var chatTemplate: String?
 
   /// Every token normal, and what else the model file leaves out by its kind's default.
@@ -46,9 +49,13 @@ package struct TokenizerVocabulary: Sendable {
     self.tokens = tokens
     self.types = Array(repeating: .normal, count: tokens.count)
     self.addsBOS = model == .sentencePiece || preTokenizer == .llama3
-    self.addsSpacePrefix = model == .sentencePiece
+    self.spacePrefix = model == .sentencePiece ? .always : .none
+    self.prefersWholeWords = preTokenizer == .llama3
     if model == .sentencePiece, tokens.count > 2 { (unknownTokenID, bosTokenID, eosTokenID) = (0, 1, 2) }
   }
+
+  /// Whether a token stands for no text.
+  func isControl(_ id: Int32) -> Bool { [.control, .unknown].contains(types[Int(id)]) }
 
   /// Reads the `tokenizer.*` keys. A file without `tokenizer.ggml.pre` is taken for `default`.
   package init(metadata: GGUFMetadata) throws(TokenizerError) {
@@ -82,7 +89,10 @@ package struct TokenizerVocabulary: Sendable {
     }
     addsBOS = metadata.bool("tokenizer.ggml.add_bos_token") ?? addsBOS
     addsEOS = metadata.bool("tokenizer.ggml.add_eos_token") ?? addsEOS
-    addsSpacePrefix = metadata.bool("tokenizer.ggml.add_space_prefix") ?? addsSpacePrefix
+    if metadata.bool("tokenizer.ggml.add_space_prefix") == false { spacePrefix = .none }
+    if model == .sentencePiece, metadata.string("general.architecture") == "phi3" {
+      addedTokens = addedTokensByType.map(\.asInPhi3)
+    }
     chatTemplate = metadata.string("tokenizer.chat_template")
   }
 }

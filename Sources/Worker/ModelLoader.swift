@@ -38,7 +38,8 @@ struct LoadedWorker: Sendable {
     let memory = try KVMemory(layout: layout, blockCount: kvBlocks)
     if configuration.kvTransfer != nil {
       let identity = KVIdentity(
-        engineID: engineID, model: ModelFingerprint.of(file, activations: configuration.activations),
+        engineID: engineID,
+        model: ModelFingerprint.of(file, llama.configuration, activations: configuration.activations),
         tokenizer: ModelFingerprint.of(tokenizer), layout: layout)
       plane = try KVPlane(configuration, memory, identity, logger)
     }
@@ -69,14 +70,14 @@ struct LoadedWorker: Sendable {
 
   private static func open(
     _ configuration: WorkerConfiguration
-  ) throws(WorkerError) -> (GGUFFile, Tokenizer, LlamaModel) {
+  ) throws(WorkerError) -> (any ModelFile, Tokenizer, LlamaModel) {
     do {
-      let file = try GGUFFile(path: configuration.modelPath)
+      let file = try openModel(path: configuration.modelPath)
       let llama = try LlamaModel(
         file: file, threads: ThreadPool(threads: configuration.threads, cpus: configuration.cpus),
         maxContext: configuration.engine.maxModelLength, blockSize: configuration.blockSize,
         kvElementType: configuration.kvElementType, activations: configuration.activations)
-      return (file, try Tokenizer(metadata: file.metadata), llama)
+      return (file, try Tokenizer(file: file), llama)
     } catch {
       throw WorkerError.model("\(configuration.modelPath): \(error)")
     }
@@ -113,12 +114,17 @@ extension Tokenizer {
 enum ModelFingerprint {
   private static let sampleBytes = 4096
 
-  /// SHA-256 of the header (metadata, vocabulary, tensor table), the size, and the ends of every tensor: models that
-  /// differ, differ there, and a large file need not be read through. And the type of activations: KV computed from
-  /// others is other KV.
-  static func of(_ file: GGUFFile, activations: ActivationType) -> String {
+  /// SHA-256 of the headers (metadata, vocabulary, tensor table), the size, and the ends of every tensor: models that
+  /// differ, differ there, and a large file need not be read through. And the type of activations, and the angles that
+  /// keys turn by, which a model may choose by its context's length: KV computed from others is other KV.
+  static func of(
+    _ file: any ModelFile, _ configuration: ModelConfiguration, activations: ActivationType
+  ) -> String {
     var hash = SHA256()
-    hash.update(bufferPointer: file.bytes(in: file.headerRange))
+    for header in file.headerBytes { hash.update(bufferPointer: header) }
+    for frequency in configuration.rope.frequencies {
+      withUnsafeBytes(of: frequency.bitPattern.littleEndian) { hash.update(bufferPointer: $0) }
+    }
     hash.update(data: Array("\(file.byteCount)".utf8))
     hash.update(data: Array(activations.rawValue.utf8))
     for tensor in file.tensors {

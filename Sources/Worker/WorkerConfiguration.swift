@@ -5,7 +5,7 @@ import Kernels
 
 /// All that an operator sets; a plain value. `xpyd serve` maps its flags to it.
 package struct WorkerConfiguration: Sendable {
-  /// The model's `.gguf` file.
+  /// The model's `.gguf` file, or its Hugging Face folder.
   package var modelPath: String
   /// What clients call the model; the first is used where one is needed. At least one.
   package var servedNames: [String]

@@ -26,7 +26,7 @@ struct BenchCommand: AsyncParsableCommand {
         for 8 sequences at once (tokens/s of all); pp512@1024 and tg64@1024 start behind 1,024 tokens.
         """)
 
-    @Argument(help: "Model name or path of a .gguf file.")
+    @Argument(help: "Model name or path of a .gguf file or a Hugging Face folder.")
     var model = defaultModel
 
     @Option(help: ArgumentHelp("Tests, in this order.", valueName: "list"))

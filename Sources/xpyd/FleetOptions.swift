@@ -9,7 +9,9 @@ struct FleetOptions: ParsableArguments {
   var engine: Deployment.Engine?
 
   @Option(
-    help: "For ours a name, fetched if it is not here yet, or a path of a .gguf file; else what vllm serve takes.")
+    help:
+      "For ours a name, fetched if it is not here yet, or a path of a .gguf file or a Hugging Face folder; else what vllm serve takes."
+  )
   var model: String?
 
   @Option(

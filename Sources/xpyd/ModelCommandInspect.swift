@@ -7,18 +7,19 @@ extension ModelCommand {
   struct Inspect: ParsableCommand {
     static let configuration = CommandConfiguration(abstract: "Print a model's metadata, tensors and sizes.")
 
-    @Argument(help: "A model's name, or the path of a .gguf file.")
+    @Argument(help: "A model's name, or the path of a .gguf file or a Hugging Face folder.")
     var model = defaultModel
 
     func run() throws {
-      let file = try GGUFFile(path: try resolve(model))
-      print("\(file.path): GGUF version \(file.version), \(ModelPullDisplay.size(file.byteCount))")
+      let file = try openModel(path: try resolve(model))
+      let format = (file as? GGUFFile).map { "GGUF version \($0.version)" } ?? "Hugging Face folder, in GGUF's names"
+      print("\(file.path): \(format), \(ModelPullDisplay.size(file.byteCount))")
       printMetadata(file)
       printTensors(file)
       printTotals(file)
     }
 
-    private func printMetadata(_ file: GGUFFile) {
+    private func printMetadata(_ file: any ModelFile) {
       print("\nMetadata (\(file.metadata.keys.count)):")
       for key in file.metadata.keys {
         guard let value = file.metadata[key]?.description else { continue }
@@ -26,7 +27,7 @@ extension ModelCommand {
       }
     }
 
-    private func printTensors(_ file: GGUFFile) {
+    private func printTensors(_ file: any ModelFile) {
       print("\nTensors (\(file.tensors.count)): name, type, shape (fastest first), bytes, offset")
       let width = file.tensors.map(\.name.count).max() ?? 0
       for tensor in file.tensors {
@@ -36,7 +37,7 @@ extension ModelCommand {
       }
     }
 
-    private func printTotals(_ file: GGUFFile) {
+    private func printTotals(_ file: any ModelFile) {
       print("\nBy type:")
       for (type, tensors) in Dictionary(grouping: file.tensors, by: \.type).sorted(by: {
         $0.key.rawValue < $1.key.rawValue

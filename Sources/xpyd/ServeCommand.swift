@@ -20,7 +20,7 @@ struct ServeCommand: AsyncParsableCommand {
       on what they prefilled; with kv_both it does either, as the request's kv_transfer_params say.
       """)
 
-  @Argument(help: "Model name or path of a .gguf file.")
+  @Argument(help: "Model name or path of a .gguf file or a Hugging Face folder.")
   var model: String
 
   @Option(help: "Address to listen on.")

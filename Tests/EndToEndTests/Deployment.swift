@@ -127,9 +127,11 @@ struct Sampling: Sendable {
 }
 
 /// Asks a worker or a proxy on this host.
-func complete(port: Int, prompt: [Int32], _ sampling: Sampling, maxTokens: Int = 8) async throws -> Completion {
+func complete(
+  port: Int, prompt: [Int32], _ sampling: Sampling, maxTokens: Int = 8, model: String = Deployment.modelName
+) async throws -> Completion {
   var body: [String: Any] = [
-    "model": Deployment.modelName, "prompt": prompt.map(Int.init), "max_tokens": maxTokens,
+    "model": model, "prompt": prompt.map(Int.init), "max_tokens": maxTokens,
     "temperature": sampling.temperature, "return_token_ids": true, "ignore_eos": true,
   ]
   body["seed"] = sampling.seed

@@ -1,3 +1,4 @@
+import Foundation
 import KVBlocks
 import KVTransfer
 import TestSupport
@@ -30,6 +31,32 @@ import Worker
   func `So it is with keys and values of any type`(kv: KVLayout.ElementType) async throws {
     let cases = try await references([17, 300], kv: kv)
     try await compare(cases, prefillers: 1, transports: .shm, kv: kv)
+  }
+
+  @Test(arguments: ["gemma3", "phi3"])
+  func `So it is with windows, and with other architectures out of a folder`(name: String) async throws {
+    let folder = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+      .appending(path: "ModelsTests/Fixtures/tiny/\(name)").path
+    var generator = SplitMix64(seed: 21)
+    let prompts = [20, 70, 200].map { length in (0..<length).map { _ in Int32.random(in: 3..<262, using: &generator) } }
+    func answers(_ port: Int) async throws -> [Completion] {
+      var answers: [Completion] = []
+      for prompt in prompts {
+        for sampling in [Sampling.greedy, .seeded] {
+          answers.append(try await complete(port: port, prompt: prompt, sampling, maxTokens: 40, model: "tiny"))
+        }
+      }
+      return answers
+    }
+    let expected = try await Deployment.single(model: folder) { try await answers($0.port) }
+    for transports in [TransferConfiguration.Transports.shm, .tcp] {
+      try await Deployment.run(prefillers: 1, decoders: 1, transports: transports, model: folder) { deployment in
+        let given = try await answers(deployment.proxy.port)
+        #expect(given == expected, "\(transports)")
+        let decoder = deployment.decoders[0].statistics
+        #expect(decoder.promptTokens.computed == 2 * prompts.count && decoder.pullFailures == 0)
+      }
+    }
   }
 
   @Test func `A handoff between KV of different types is refused, and the decoder computes the prompt`() async throws {

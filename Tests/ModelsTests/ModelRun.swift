@@ -17,7 +17,7 @@ final class ModelRun {
     activations: ActivationType = .standard
   ) throws {
     model = try LlamaModel(
-      file: GGUFFile(path: path), threads: ThreadPool(threads: threads), maxContext: maxContext, blockSize: blockSize,
+      file: openModel(path: path), threads: ThreadPool(threads: threads), maxContext: maxContext, blockSize: blockSize,
       kvElementType: kvElementType, activations: activations)
     kv = try KVMemory(layout: model.kvLayout, blockCount: blocks)
     freeBlocks = (0..<Int32(blocks)).map { KVBlockID($0) }

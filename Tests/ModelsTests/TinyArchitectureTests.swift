@@ -21,7 +21,7 @@ struct TinyArchitecture: CustomTestStringConvertible {
   }
 
   static let names = ["llama", "tinyllama", "mistral", "qwen2", "qwen3", "phi3", "gemma", "gemma2", "gemma3"]
-  static let all = names.map { TinyArchitecture(name: $0) }
+  static let all = names.flatMap { [TinyArchitecture(name: $0), TinyArchitecture(name: $0, file: nil)] }
 
   var testDescription: String { name + (file.map { "/" + $0 } ?? "") }
 

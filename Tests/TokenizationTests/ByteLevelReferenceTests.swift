@@ -57,7 +57,7 @@ func wordByteCounts(of text: String, _ preTokenizer: PreTokenizer) -> [Int] {
 }
 
 /// FNV-1a, 32 bits, over the numbers as 32-bit little-endian words: `fnv` of make_reference.py.
-private func hash(_ numbers: [Int]) -> Substring {
+func hash(_ numbers: [Int]) -> Substring {
   var hash: UInt32 = 0x811C_9DC5
   for number in numbers {
     withUnsafeBytes(of: UInt32(number).littleEndian) { bytes in

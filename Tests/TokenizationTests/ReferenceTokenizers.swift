@@ -24,6 +24,7 @@ enum ReferenceTokenizers {
     Result {
       var vocabulary = try vocabulary.get()
       vocabulary.preTokenizer = preTokenizer
+      vocabulary.prefersWholeWords = preTokenizer == .llama3
       return try Tokenizer(vocabulary)
     }
   }

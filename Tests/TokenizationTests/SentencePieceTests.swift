@@ -1,4 +1,6 @@
 import Foundation
+import ModelFiles
+import TestSupport
 import Testing
 import Tokenization
 
@@ -48,6 +50,21 @@ import Tokenization
     #expect(!tokenizer.encode("return</s>return", addSpecial: false, parseSpecial: false).contains(2))
   }
 
+  @Test(arguments: ["llama", "phi3"])
+  func `Phi 3's special tokens take the white space behind them, in GGUF too`(architecture: String) throws {
+    var writer = GGUFWriter()
+    writer.add("general.architecture", .string(architecture))
+    writer.add("tokenizer.ggml.model", .string("llama"))
+    writer.add("tokenizer.ggml.tokens", .strings(fixture.tokens))
+    writer.add("tokenizer.ggml.scores", .array(fixture.scores.map { .float32($0) }))
+    writer.add("tokenizer.ggml.token_type", .array(fixture.types.map { .int32(Int32($0)) }))
+    let file = TemporaryFile(writer.bytes())
+    let tokenizer = try Tokenizer(file: GGUFFile(path: file.path))
+    func ids(_ text: String) -> [Int32] { tokenizer.encode(text, addSpecial: false, parseSpecial: true) }
+    #expect((ids("</s>\n return") == ids("</s>return")) == (architecture == "phi3"))
+    #expect(ids("<s>\nreturn") != ids("<s>return"))
+  }
+
   @Test func `The mark of a text's beginning is a space where text stands before it`() throws {
     let tokenizer = try Tokenizer(fixture.vocabulary)
     let ids = tokenizer.encode("return", addSpecial: true, parseSpecial: false)
@@ -58,7 +75,7 @@ import Tokenization
 
   @Test func `Without the prefix no space is put in or taken away`() throws {
     var vocabulary = fixture.vocabulary
-    vocabulary.addsSpacePrefix = false
+    vocabulary.spacePrefix = .none
     let tokenizer = try Tokenizer(vocabulary)
     for text in ["return", " return", "  return"] {
       let ids = tokenizer.encode(text, addSpecial: false, parseSpecial: false)

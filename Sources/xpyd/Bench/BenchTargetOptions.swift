@@ -37,7 +37,9 @@ struct BenchTargetOptions: ParsableArguments {
   var servedModelName: String?
 
   @Option(
-    help: "Model name or path of a .gguf file whose tokenizer counts (default: --model's, if it is in the cache).")
+    help:
+      "Model name or path (a .gguf file or a folder) whose tokenizer counts (default: --model's, if it is in the cache)."
+  )
   var tokenizer: String?
 
   @Flag(help: "Do without a tokenizer: prompts are token ids, and the server counts.")
@@ -82,7 +84,7 @@ struct BenchTargetOptions: ParsableArguments {
     if found == nil, tokenizer == nil { return nil }
     // Once more for its error.
     let path = try found ?? resolve(name)
-    return (name, try Tokenizer(metadata: GGUFFile(path: path).metadata))
+    return (name, try Tokenizer(file: openModel(path: path)))
   }
 }
 
