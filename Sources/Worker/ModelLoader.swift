@@ -47,6 +47,7 @@ struct LoadedWorker: Sendable {
       names: configuration.servedNames, path: configuration.modelPath, tokenizer: tokenizer,
       template: Self.template(of: tokenizer, logger),
       grammars: GrammarCompiler(vocabulary: GrammarVocabulary(tokenizer)), toolCallFormat: configuration.toolCallFormat,
+      samplingDefaults: try configuration.readsGenerationConfig ? SamplingDefaults(of: file) : SamplingDefaults(),
       maxModelLength: llama.contextLength,
       vocabularySize: min(llama.vocabularySize, tokenizer.vocabularySize),
       longestToken: tokenizer.longestToken, created: Int(Date().timeIntervalSince1970),

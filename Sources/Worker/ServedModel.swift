@@ -15,6 +15,8 @@ struct ServedModel: Sendable {
   var grammars: GrammarCompiler
   /// How the model writes calls of tools that it may make; nil: this worker does not look for them.
   var toolCallFormat: ToolCallFormat?
+  /// What sampling a request gets that says nothing of it.
+  var samplingDefaults: SamplingDefaults
   /// Prompt and output together, in tokens.
   var maxModelLength: Int
   /// Tokens that the tokenizer knows and the model has output rows for.
@@ -27,6 +29,13 @@ struct ServedModel: Sendable {
 
   var cards: [ModelCard] {
     names.map { ModelCard(id: $0, created: created, root: path, maxModelLength: maxModelLength) }
+  }
+
+  /// Output tokens that a request may still get.
+  /// - Parameter earlierOutput: Of the prompt's tokens, those that are output.
+  func room(after prompt: [Int32], earlierOutput: Int = 0) -> Int {
+    let limit = samplingDefaults.maxTokens.map { max(1, $0 - earlierOutput) }
+    return min(maxModelLength - prompt.count, limit ?? .max)
   }
 
   func check(name: String?) throws(APIError) {

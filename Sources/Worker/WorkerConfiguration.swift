@@ -33,6 +33,8 @@ package struct WorkerConfiguration: Sendable {
   package var apiKeys: [String] = []
   /// How the model writes calls of tools, for requests that leave it to the model; nil: such requests are refused.
   package var toolCallFormat: ToolCallFormat?
+  /// Requests that say nothing of sampling get what the folder's generation_config.json recommends.
+  package var readsGenerationConfig = true
   /// A line in the log for each request.
   package var logsRequests = true
   /// For `/version`.

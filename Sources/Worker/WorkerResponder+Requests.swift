@@ -17,7 +17,9 @@ extension WorkerResponder {
         whole, truncation: request.options.truncation, outputTokens: max(1, request.sampling.maxTokens ?? 1))
       let echo = request.echo ? model.text(of: whole == tokens ? prompt : .tokens(tokens)) : ""
       prompts.append(
-        PromptPlan(tokens: tokens, echo: echo, maxTokens: min(limit, model.maxModelLength - tokens.count)))
+        PromptPlan(
+          tokens: tokens, echo: echo,
+          maxTokens: min(limit, model.room(after: tokens, earlierOutput: request.earlierOutput))))
     }
     var plan = try plan(
       prompts, request.sampling, request.options, earlierOutput: request.earlierOutput, id: "cmpl-\(id.text)", now)
@@ -78,7 +80,7 @@ extension WorkerResponder {
     let tokens = try model.fit(
       model.tokens(of: .text(text), addSpecialTokens: request.options.addSpecialTokens),
       truncation: request.options.truncation, outputTokens: max(1, request.sampling.maxTokens ?? 1))
-    let room = model.maxModelLength - tokens.count
+    let room = model.room(after: tokens)
     let prompt = PromptPlan(
       tokens: tokens, echo: request.echo ? model.echo(of: request) : "",
       maxTokens: min(request.sampling.maxTokens ?? room, room))

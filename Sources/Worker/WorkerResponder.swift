@@ -190,20 +190,20 @@ final class WorkerResponder: HTTPResponder {
     case .releaseHandoff: return .answer(try releaseHandoff(fields))
     case .changeRole: return .answer(try changeRole(fields))
     case .completions:
-      let request = try CompletionRequest(fields)
+      let request = try CompletionRequest(fields, defaults: model.samplingDefaults)
       return try generate(exchange, request.options) { (id) throws(APIError) in try plan(request, id, now) }
     case .embeddings:
       let request = try EmbeddingRequest(fields)
       let id = exchange.id(inBody: request.options.requestID)
       return .embed(try plan(request, id, salt: salt(exchange, request.options), now), id)
     case .responses:
-      let request = try ResponsesRequest(fields)
+      let request = try ResponsesRequest(fields, defaults: model.samplingDefaults)
       return try generate(exchange, request.chat.options) { (id) throws(APIError) in try plan(request, id, now) }
     case .messages:
-      let request = try MessagesRequest(fields)
+      let request = try MessagesRequest(fields, defaults: model.samplingDefaults)
       return try generate(exchange, request.chat.options) { (id) throws(APIError) in try plan(request, id, now) }
     default:
-      let request = try ChatCompletionRequest(fields)
+      let request = try ChatCompletionRequest(fields, defaults: model.samplingDefaults)
       return try generate(exchange, request.options) { (id) throws(APIError) in try plan(request, id, now) }
     }
   }

@@ -57,6 +57,12 @@ struct ServeCommand: AsyncParsableCommand {
   @Flag(help: "Find such calls where a request leaves it to the model whether it calls (tool_choice auto).")
   var enableAutoToolChoice = false
 
+  @Option(
+    help: ArgumentHelp(
+      "Whose sampling a request gets that says nothing of it: that of the folder's generation_config.json, or vLLM's own.",
+      valueName: "auto|vllm"))
+  var generationConfig = GenerationConfigSource.auto
+
   @Option(help: "trace, debug, info, notice, warning, error or critical.")
   var logLevel = Logger.Level.info
 
@@ -98,6 +104,7 @@ struct ServeCommand: AsyncParsableCommand {
     configuration.engine.speculation = try speculativeConfig.map { try NGramSpeculation(json: $0) }
     configuration.apiKeys = apiKey.isEmpty ? Self.keysFromEnvironment : apiKey
     configuration.toolCallFormat = toolCallParser
+    configuration.readsGenerationConfig = generationConfig == .auto
     configuration.logsRequests = !disableLogRequests
     configuration.version = Version.text
     engineOptions.apply(to: &configuration)
@@ -110,6 +117,8 @@ struct ServeCommand: AsyncParsableCommand {
     return [environment["XPYD_API_KEY"] ?? environment["VLLM_API_KEY"]].compactMap { $0 }
   }
 }
+
+enum GenerationConfigSource: String, CaseIterable, ExpressibleByArgument { case auto, vllm }
 
 extension ToolCallFormat: ExpressibleByArgument {}
 extension Logger.Level: @retroactive ExpressibleByArgument {}

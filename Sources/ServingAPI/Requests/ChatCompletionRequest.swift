@@ -17,9 +17,9 @@ package struct ChatCompletionRequest: Sendable, Equatable {
   package var sampling: SamplingFields
   package var options: RequestOptions
 
-  package init(_ fields: BodyValue.Fields) throws(APIError) {
+  package init(_ fields: BodyValue.Fields, defaults: SamplingDefaults = SamplingDefaults()) throws(APIError) {
     var reader = FieldReader(fields)
-    var sampling = try SamplingFields(&reader)
+    var sampling = try SamplingFields(&reader, defaults)
     sampling.maxTokens = reader.int("max_completion_tokens") ?? reader.int("max_tokens")
     echo = reader.bool("echo") ?? false
     let isLogprobsWanted = reader.bool("logprobs") ?? false

@@ -20,9 +20,9 @@ package struct CompletionRequest: Sendable, Equatable {
   package var defaultMaxTokens: Int?
   package static let maximumPrompts = 1024
 
-  package init(_ fields: BodyValue.Fields) throws(APIError) {
+  package init(_ fields: BodyValue.Fields, defaults: SamplingDefaults = SamplingDefaults()) throws(APIError) {
     var reader = FieldReader(fields)
-    var sampling = try SamplingFields(&reader)
+    var sampling = try SamplingFields(&reader, defaults)
     sampling.maxTokens = reader.int("max_tokens")
     defaultMaxTokens = fields["max_tokens"] == nil ? 16 : nil
     sampling.logprobs = reader.int("logprobs")

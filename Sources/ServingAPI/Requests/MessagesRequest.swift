@@ -11,7 +11,7 @@ package struct MessagesRequest: Sendable, Equatable {
     "container", "context_management", "mcp_servers", "output_config", "output_format",
   ]
 
-  package init(_ fields: BodyValue.Fields) throws(APIError) {
+  package init(_ fields: BodyValue.Fields, defaults: SamplingDefaults = SamplingDefaults()) throws(APIError) {
     var reader = FieldReader(fields)
     if reader.present("max_tokens") == nil { reader.note(.missing, "max_tokens", .object(fields)) }
     let limit = reader.int("max_tokens")
@@ -34,7 +34,7 @@ package struct MessagesRequest: Sendable, Equatable {
       chat["add_generation_prompt"] = false
       chat["continue_final_message"] = true
     }
-    self.chat = try ChatCompletionRequest(chat)
+    self.chat = try ChatCompletionRequest(chat, defaults: defaults)
   }
 
   private static func tools(_ value: BodyValue?) throws(APIError) -> BodyValue? {

@@ -16,7 +16,7 @@ package struct ResponsesRequest: Sendable, Equatable {
     "previous_response_id", "prompt", "top_logprobs", "enable_response_messages", "previous_input_messages",
   ]
 
-  package init(_ fields: BodyValue.Fields) throws(APIError) {
+  package init(_ fields: BodyValue.Fields, defaults: SamplingDefaults = SamplingDefaults()) throws(APIError) {
     var reader = FieldReader(fields)
     let limit = reader.int("max_output_tokens")
     let instructions = reader.string("instructions")
@@ -39,9 +39,9 @@ package struct ResponsesRequest: Sendable, Equatable {
     chat["response_format"] = try Self.format(text)
     chat["tools"] = try Self.tools(fields["tools"])
     chat["tool_choice"] = try Self.toolChoice(fields["tool_choice"])
-    self.chat = try ChatCompletionRequest(chat)
+    self.chat = try ChatCompletionRequest(chat, defaults: defaults)
     if self.chat.sampling.constraint?.field == "response_format" { self.chat.sampling.constraint?.field = "text" }
-    repeated = Self.repeated(fields, limit: limit)
+    repeated = Self.repeated(fields, defaults, limit: limit)
   }
 
   /// Reasoning is not told apart from the output here, so that none may be asked for.
@@ -87,7 +87,9 @@ package struct ResponsesRequest: Sendable, Equatable {
     return ["type": "function", "function": ["name": name]]
   }
 
-  private static func repeated(_ fields: BodyValue.Fields, limit: Int?) -> BodyValue.Fields {
+  private static func repeated(
+    _ fields: BodyValue.Fields, _ defaults: SamplingDefaults, limit: Int?
+  ) -> BodyValue.Fields {
     func given(_ name: String, or standard: BodyValue = .null) -> BodyValue {
       fields[name].flatMap { $0 == .null ? nil : $0 } ?? standard
     }
@@ -96,11 +98,11 @@ package struct ResponsesRequest: Sendable, Equatable {
     repeated.append("max_output_tokens", limit.map { BodyValue($0) } ?? .null)
     repeated.append("metadata", given("metadata", or: [:]))
     repeated.append("parallel_tool_calls", given("parallel_tool_calls", or: true))
-    repeated.append("temperature", given("temperature", or: .number(1)))
+    repeated.append("temperature", given("temperature", or: .number(defaults.temperature)))
     repeated.append("text", given("text", or: ["format": ["type": "text"]]))
     repeated.append("tool_choice", given("tool_choice", or: "auto"))
     repeated.append("tools", given("tools", or: []))
-    repeated.append("top_p", given("top_p", or: .number(1)))
+    repeated.append("top_p", given("top_p", or: .number(defaults.topP)))
     repeated.append("user", given("user"))
     return repeated
   }

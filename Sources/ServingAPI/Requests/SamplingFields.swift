@@ -37,14 +37,24 @@ package struct SamplingFields: Sendable, Equatable {
   /// Each is held against the end of the output at every token.
   package static let maximumBadWords = 1024
 
-  init(_ reader: inout FieldReader) throws(APIError) {
-    temperature = reader.double("temperature") ?? 1
-    topP = reader.double("top_p") ?? 1
-    topK = reader.int("top_k") ?? 0
-    minP = reader.double("min_p") ?? 0
+  /// A request that says nothing.
+  init(_ defaults: SamplingDefaults) {
+    temperature = defaults.temperature
+    topP = defaults.topP
+    topK = defaults.topK
+    minP = defaults.minP
+    repetitionPenalty = defaults.repetitionPenalty
+  }
+
+  init(_ reader: inout FieldReader, _ defaults: SamplingDefaults) throws(APIError) {
+    self.init(defaults)
+    temperature = reader.double("temperature") ?? temperature
+    topP = reader.double("top_p") ?? topP
+    topK = reader.int("top_k") ?? topK
+    minP = reader.double("min_p") ?? minP
     // As vLLM: -1 asks for no seed.
     seed = reader.int64("seed").flatMap { $0 == -1 ? nil : $0 }
-    repetitionPenalty = reader.double("repetition_penalty") ?? 1
+    repetitionPenalty = reader.double("repetition_penalty") ?? repetitionPenalty
     presencePenalty = reader.double("presence_penalty") ?? 0
     frequencyPenalty = reader.double("frequency_penalty") ?? 0
     logitBias = Self.logitBias(&reader)
