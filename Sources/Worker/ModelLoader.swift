@@ -46,7 +46,8 @@ struct LoadedWorker: Sendable {
     model = ServedModel(
       names: configuration.servedNames, path: configuration.modelPath, tokenizer: tokenizer,
       template: Self.template(of: tokenizer, logger),
-      grammars: GrammarCompiler(vocabulary: GrammarVocabulary(tokenizer)), toolCallFormat: configuration.toolCallFormat,
+      grammars: GrammarCompiler(vocabulary: GrammarVocabulary(tokenizer)),
+      toolCallFormat: try configuration.toolCallParser?.format(template: tokenizer.chatTemplateSource),
       samplingDefaults: try configuration.readsGenerationConfig ? SamplingDefaults(of: file) : SamplingDefaults(),
       maxModelLength: llama.contextLength,
       vocabularySize: min(llama.vocabularySize, tokenizer.vocabularySize),

@@ -31,8 +31,8 @@ package struct WorkerConfiguration: Sendable {
   /// How keys and values are stored (`--kv-cache-dtype`); workers that hand KV over must agree.
   package var kvElementType = KVLayout.ElementType.f16
   package var apiKeys: [String] = []
-  /// How the model writes calls of tools, for requests that leave it to the model; nil: such requests are refused.
-  package var toolCallFormat: ToolCallFormat?
+  /// For requests that leave it to the model whether it calls tools; nil: such requests are refused.
+  package var toolCallParser: ToolCallParser?
   /// Requests that say nothing of sampling get what the folder's generation_config.json recommends.
   package var readsGenerationConfig = true
   /// A line in the log for each request.

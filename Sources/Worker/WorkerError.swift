@@ -8,6 +8,7 @@ package enum WorkerError: Error, Sendable, Equatable {
   case model(String)
   case noProcessor(Int, allowed: [Int])
   case noSecret(path: String, reason: String)
+  case noToolCallFormat
   case poolTooSmall(blocks: Int, blockSize: Int, maxModelLength: Int)
 }
 
@@ -28,6 +29,9 @@ extension WorkerError: CustomStringConvertible {
         + " Name some of these."
     case .noSecret(let path, let reason):
       "--kv-secret-file \(path): \(reason). Write a secret of at least 16 characters into it, the same on all workers."
+    case .noToolCallFormat:
+      "--tool-call-parser auto: the chat template shows no calls of tools that can be read. Name a parser: "
+        + ToolCallFormat.allCases.map(\.rawValue).joined(separator: ", ") + "."
     case .poolTooSmall(let blocks, let blockSize, let maxModelLength):
       "\(blocks) KV blocks of \(blockSize) tokens do not hold one sequence of --max-model-len \(maxModelLength). Raise "
         + "--num-kv-blocks or --kv-cache-memory, or lower --max-model-len."

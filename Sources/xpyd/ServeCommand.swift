@@ -51,8 +51,8 @@ struct ServeCommand: AsyncParsableCommand {
     help: ArgumentHelp("Key that clients must send (default: $XPYD_API_KEY or $VLLM_API_KEY).", valueName: "key"))
   var apiKey: [String] = []
 
-  @Option(help: "How the model writes calls of tools: hermes, llama3_json or mistral.")
-  var toolCallParser: ToolCallFormat?
+  @Option(help: "How the model writes calls of tools: hermes, llama3_json, mistral; auto: as its template does.")
+  var toolCallParser: ToolCallParser?
 
   @Flag(help: "Find such calls where a request leaves it to the model whether it calls (tool_choice auto).")
   var enableAutoToolChoice = false
@@ -103,7 +103,7 @@ struct ServeCommand: AsyncParsableCommand {
     }
     configuration.engine.speculation = try speculativeConfig.map { try NGramSpeculation(json: $0) }
     configuration.apiKeys = apiKey.isEmpty ? Self.keysFromEnvironment : apiKey
-    configuration.toolCallFormat = toolCallParser
+    configuration.toolCallParser = toolCallParser
     configuration.readsGenerationConfig = generationConfig == .auto
     configuration.logsRequests = !disableLogRequests
     configuration.version = Version.text
@@ -120,7 +120,18 @@ struct ServeCommand: AsyncParsableCommand {
 
 enum GenerationConfigSource: String, CaseIterable, ExpressibleByArgument { case auto, vllm }
 
-extension ToolCallFormat: ExpressibleByArgument {}
+extension ToolCallParser: ExpressibleByArgument {
+  package init?(argument: String) {
+    if argument == "auto" {
+      self = .ofTemplate
+    } else if let format = ToolCallFormat(rawValue: argument) {
+      self = .format(format)
+    } else {
+      return nil
+    }
+  }
+}
+
 extension Logger.Level: @retroactive ExpressibleByArgument {}
 extension ActivationType: ExpressibleByArgument {}
 extension KVLayout.ElementType: ExpressibleByArgument {}

@@ -153,7 +153,7 @@ struct FieldTests {
       let none = try await worker.post("/v1/chat/completions", Self.chat(["tools": Self.tools, "tool_choice": "none"]))
       #expect(none.status == 200 && !none.output().isEmpty)
     }
-    try await withWorker(configure: { $0.toolCallFormat = .hermes }) { worker in
+    try await withWorker(configure: { $0.toolCallParser = .format(.hermes) }) { worker in
       let text = "<tool_call>{\"name\": \"switch\", \"arguments\": {\"on\": true}}</tool_call>"
       // What a model that knows its tools writes, put into the mouth of one that does not.
       let answer = try await worker.post(

@@ -46,7 +46,7 @@ struct FolderTests {
   }
 
   @Test(arguments: [#"{"temperature": -1}"#, #"{"top_p": 0}"#, #"{"top_k": "all"}"#, #"{"max_new_tokens": 0}"#, "{"])
-  func `A generation_config.json that no request could follow stops the start, and is named`(text: String) async throws {
+  func `A generation_config.json that no request could follow stops the start`(text: String) async throws {
     let folder = try Self.folder(["generation_config.json": text])
     let error = await #expect(throws: WorkerError.self) {
       try await withWorker(configure: { $0.modelPath = folder.path }) { _ in }
@@ -60,7 +60,10 @@ struct FolderTests {
   @Test(arguments: [
     ["chat_template.jinja": template, "tokenizer_config.json": #"\#(settings)null}"#],
     ["tokenizer_config.json": #"\#(settings)"\#(template)"}"#],
-    ["tokenizer_config.json": #"\#(settings)[{"name": "rag", "template": "x"}, {"name": "default", "template": "\#(template)"}]}"#],
+    [
+      "tokenizer_config.json":
+        #"\#(settings)[{"name": "rag", "template": "x"}, {"name": "default", "template": "\#(template)"}]}"#
+    ],
   ])
   func `A folder's chat template makes the prompt`(files: [String: String]) async throws {
     let folder = try Self.folder(files)
@@ -71,6 +74,37 @@ struct FolderTests {
       let answer = try await worker.post(
         "/v1/chat/completions", ["messages": [["role": "user", "content": "hi"]], "max_tokens": 3, "temperature": 0])
       #expect(answer.status == 200 && answer.json["usage"]?["prompt_tokens"] == chat.json["count"])
+    }
+  }
+
+  @Test(arguments: [
+    (#"{{- '<tool_call>\n{"name": "' + call.name + '", "arguments": ' }}"#, ToolCallFormat.hermes),
+    (#"{{- "[TOOL_CALLS][" }}"#, .mistral),
+    (#"{{- 'Respond as {"name": function name, "parameters": dictionary of its arguments}.' }}"#, .llama3JSON),
+    (#"{{- '<tool_call>\n<function=' + call.name + '>' }}"#, nil), ("{{ messages[0].content }}", nil),
+  ])
+  func `A chat template tells how calls of tools are written`(template: String, format: ToolCallFormat?) {
+    #expect(ToolCallFormat(template: template) == format)
+  }
+
+  @Test func `Calls are found as the folder's template writes them, and without one there is no start`() async throws {
+    let call = #"<tool_call>{"name": "f", "arguments": {}}</tool_call>"#
+    let folder = try Self.folder(["chat_template.jinja": "{% if false %}\(call){% endif %}" + Self.template])
+    try await withWorker(configure: { ($0.modelPath, $0.toolCallParser) = (folder.path, .ofTemplate) }) { worker in
+      let answer = try await worker.post(
+        "/v1/chat/completions",
+        [
+          "messages": [["role": "user", "content": "hi"]], "max_tokens": 100, "temperature": 0,
+          "tools": [["type": "function", "function": ["name": "f", "parameters": ["type": "object"]]]],
+          "structured_outputs": ["choice": [.string(call)]],
+        ])
+      let choice = answer.json["choices"]?.arrayValue?.first
+      #expect(choice?["finish_reason"] == "tool_calls")
+      #expect(choice?["message"]?["tool_calls"]?.arrayValue?.first?["function"]?["name"] == "f")
+    }
+    let silent = try Self.folder(["chat_template.jinja": Self.template])
+    await #expect(throws: WorkerError.noToolCallFormat) {
+      try await withWorker(configure: { ($0.modelPath, $0.toolCallParser) = (silent.path, .ofTemplate) }) { _ in }
     }
   }
 }
