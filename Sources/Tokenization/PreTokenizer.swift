@@ -14,10 +14,16 @@ package enum PreTokenizer: Sendable, CaseIterable {
   case llama3
   /// As `llama3`, but numbers of one digit, and the text in Unicode's normal form C.
   case qwen2
+  /// ```
+  /// [^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+|
+  ///   [^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*|\p{N}|
+  ///   ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+
+  /// ```
+  case tekken
 
   private static let byName: [(name: String, value: PreTokenizer)] = [
     ("default", .gpt2), ("gpt-2", .gpt2), ("smollm", .smolLM), ("llama-bpe", .llama3), ("llama-v3", .llama3),
-    ("llama3", .llama3), ("qwen2", .qwen2), ("deepseek-r1-qwen", .qwen2),
+    ("llama3", .llama3), ("qwen2", .qwen2), ("deepseek-r1-qwen", .qwen2), ("tekken", .tekken),
   ]
 
   package static var names: [String] { byName.map(\.name) }
@@ -29,11 +35,13 @@ package enum PreTokenizer: Sendable, CaseIterable {
   }
 
   var normalizesText: Bool { self == .qwen2 }
+  /// Where the file does not say: whether a word that is a token is taken whole, and whether a text begins with BOS.
+  var isOfTiktoken: Bool { self == .llama3 || self == .tekken }
 }
 
 /// Finds the words of one text.
 package struct WordScanner {
-  private let reader: ScalarReader
+  let reader: ScalarReader
   private let rules: PreTokenizer
 
   /// - Parameter text: Valid UTF-8, which outlives the scanner.
@@ -49,6 +57,7 @@ package struct WordScanner {
     case .smolLM: endOfGPT2Word(from: start, isolatingDigits: true)
     case .llama3: endOfLlama3Word(from: start, digits: 3)
     case .qwen2: endOfLlama3Word(from: start, digits: 1)
+    case .tekken: endOfTekkenWord(from: start)
     }
   }
 
@@ -101,7 +110,7 @@ package struct WordScanner {
   }
 
   /// `\s*[\r\n]+`: through the last line break of the white space that begins at `start`.
-  private func endOfLastNewline(from start: Int) -> Int? {
+  func endOfLastNewline(from start: Int) -> Int? {
     var (index, result) = (start, Int?.none)
     while index < reader.text.count {
       let (kind, end) = reader.scalar(at: index)
@@ -113,7 +122,7 @@ package struct WordScanner {
   }
 
   /// `\s+(?!\S)|\s+`: white space, without its last scalar if a word follows it and something is left.
-  private func endOfWhitespace(from start: Int, leavingOneBeforeDigit: Bool) -> Int {
+  func endOfWhitespace(from start: Int, leavingOneBeforeDigit: Bool) -> Int {
     var (last, index) = (start, start)
     while index < reader.text.count {
       let (kind, end) = reader.scalar(at: index)

@@ -48,14 +48,28 @@ struct ScalarReader {
   /// - Returns: The scalar's class, and the index after its last byte.
   @inline(__always)
   func scalar(at index: Int) -> (kind: ScalarClass, end: Int) {
+    let (value, end) = value(at: index)
+    if value < 0x10000 { return (basicPlane[Int(value)], end) }
+    return (Unicode.Scalar(value).map(ScalarClass.init) ?? .other, end)
+  }
+
+  /// nil at the end of the text.
+  func letterCase(at index: Int) -> (letterCase: ScalarCase, end: Int)? {
+    guard index < text.count else { return nil }
+    let (value, end) = value(at: index)
+    if value < 0x10000 { return (ScalarCase.basicPlane[Int(value)], end) }
+    return (Unicode.Scalar(value).map { ScalarCase($0) } ?? [], end)
+  }
+
+  @inline(__always)
+  private func value(at index: Int) -> (value: UInt32, end: Int) {
     let lead = UInt32(text[index])
-    if lead < 0x80 { return (basicPlane[Int(lead)], index + 1) }
+    if lead < 0x80 { return (lead, index + 1) }
     let second = UInt32(text[index + 1]) & 0x3F
-    if lead < 0xE0 { return (basicPlane[Int((lead & 0x1F) << 6 | second)], index + 2) }
+    if lead < 0xE0 { return ((lead & 0x1F) << 6 | second, index + 2) }
     let third = UInt32(text[index + 2]) & 0x3F
-    if lead < 0xF0 { return (basicPlane[Int((lead & 0x0F) << 12 | second << 6 | third)], index + 3) }
-    let value = (lead & 0x07) << 18 | second << 12 | third << 6 | UInt32(text[index + 3]) & 0x3F
-    return (Unicode.Scalar(value).map(ScalarClass.init) ?? .other, index + 4)
+    if lead < 0xF0 { return ((lead & 0x0F) << 12 | second << 6 | third, index + 3) }
+    return ((lead & 0x07) << 18 | second << 12 | third << 6 | UInt32(text[index + 3]) & 0x3F, index + 4)
   }
 
   /// The end of the longest run of `kind` that begins at `start`; `start` itself if there is none.

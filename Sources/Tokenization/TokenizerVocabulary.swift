@@ -48,9 +48,9 @@ package struct TokenizerVocabulary: Sendable {
     self.preTokenizer = preTokenizer
     self.tokens = tokens
     self.types = Array(repeating: .normal, count: tokens.count)
-    self.addsBOS = model == .sentencePiece || preTokenizer == .llama3
+    self.addsBOS = model == .sentencePiece || preTokenizer.isOfTiktoken
     self.spacePrefix = model == .sentencePiece ? .always : .none
-    self.prefersWholeWords = preTokenizer == .llama3
+    self.prefersWholeWords = preTokenizer.isOfTiktoken
     if model == .sentencePiece, tokens.count > 2 { (unknownTokenID, bosTokenID, eosTokenID) = (0, 1, 2) }
   }
 

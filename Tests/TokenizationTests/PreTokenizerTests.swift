@@ -14,6 +14,9 @@ import Tokenization
     (.llama3, "it'ſ", ["it", "'ſ"]),
     (.llama3, " \n \n  x", [" \n \n", " ", " x"]),
     (.qwen2, "v1.23", ["v", "1", ".", "2", "3"]),
+    (.tekken, "myHTTPServer12 NASA", ["my", "HTTPServer", "1", "2", " NASA"]),
+    (.tekken, "ÉTÉ日本X e\u{301}T", ["ÉTÉ日本", "X", " e\u{301}", "T"]),
+    (.tekken, "a://b\n\n  x", ["a", "://", "b", "\n\n", " ", " x"]),
   ]
 
   @Test(arguments: examples)
@@ -23,8 +26,8 @@ import Tokenization
   }
 
   @Test func `An unknown pre-tokenizer is an error that names it and the known ones`() {
-    let error = #expect(throws: TokenizerError.unknownPreTokenizer("tekken")) { try PreTokenizer(named: "tekken") }
-    for word in ["tekken", "default", "gpt-2", "smollm", "llama-bpe", "qwen2"] {
+    let error = #expect(throws: TokenizerError.unknownPreTokenizer("gpt-4o")) { try PreTokenizer(named: "gpt-4o") }
+    for word in ["gpt-4o", "tekken", "default", "gpt-2", "smollm", "llama-bpe", "qwen2"] {
       #expect(error?.description.contains("\(word)") == true)
     }
   }

@@ -10,6 +10,7 @@ enum ReferenceTokenizers {
   static let gpt2 = make(.gpt2)
   static let llama3 = make(.llama3)
   static let qwen2 = make(.qwen2)
+  static let tekken = make(.tekken)
 
   static func tokenizer(_ preTokenizer: PreTokenizer) throws -> Tokenizer {
     switch preTokenizer {
@@ -17,6 +18,7 @@ enum ReferenceTokenizers {
     case .gpt2: try gpt2.get()
     case .llama3: try llama3.get()
     case .qwen2: try qwen2.get()
+    case .tekken: try tekken.get()
     }
   }
 
@@ -24,7 +26,7 @@ enum ReferenceTokenizers {
     Result {
       var vocabulary = try vocabulary.get()
       vocabulary.preTokenizer = preTokenizer
-      vocabulary.prefersWholeWords = preTokenizer == .llama3
+      vocabulary.prefersWholeWords = preTokenizer == .llama3 || preTokenizer == .tekken
       return try Tokenizer(vocabulary)
     }
   }

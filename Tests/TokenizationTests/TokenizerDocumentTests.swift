@@ -7,7 +7,7 @@ import Tokenization
 /// `Fixtures/documents`: `tokenizer.json` files as model families have them, and what Hugging Face's tokenizers makes of
 /// 10,000 lines of many scripts with each (`Fixtures/make_documents.py`).
 @Suite struct TokenizerDocumentTests {
-  static let names = ["gpt2", "llama3", "qwen2", "llama2", "phi3", "mistral", "metaspace-always", "gemma"]
+  static let names = ["gpt2", "llama3", "qwen2", "tekken", "llama2", "phi3", "mistral", "metaspace-always", "gemma"]
 
   struct Record: Decodable {
     struct Case: Decodable {

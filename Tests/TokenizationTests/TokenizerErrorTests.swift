@@ -34,7 +34,7 @@ import Tokenization
 
   @Test func `What the file contradicts is an error with its values`() throws {
     #expect(try error { $0["tokenizer.ggml.model"] = .string("bert") } == .unknownModel("bert"))
-    #expect(try error { $0["tokenizer.ggml.pre"] = .string("tekken") } == .unknownPreTokenizer("tekken"))
+    #expect(try error { $0["tokenizer.ggml.pre"] = .string("gpt-4o") } == .unknownPreTokenizer("gpt-4o"))
     #expect(try error { $0["tokenizer.ggml.model"] = .string("llama") } == .missingKey("tokenizer.ggml.scores"))
     #expect(try error { $0["tokenizer.ggml.tokens"] = .strings([]) } != nil)
     #expect(

@@ -5,7 +5,8 @@
 
 Each file has a `tokenizer.json` (of some 600 tokens) and, for groups of 10 of 10,000 lines, the hash of the ids that
 Hugging Face's `tokenizers` gives, special tokens parsed and BOS added; each line is two of byte_level.jsonl's. And for some
-short texts the ids themselves and what they decode to.
+short texts the ids themselves and what they decode to. The trainer breaks ties by chance, so that another run gives some
+characters other ids.
 """
 
 import json
@@ -17,6 +18,11 @@ from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalize
 LLAMA3 = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*"
     r"|\s*[\r\n]+|\s+(?!\S)|\s+"
+)
+TEKKEN = (
+    r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+"
+    r"|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*"
+    r"|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
 TEXTS = [json.loads(line)[0] for line in open("byte_level.jsonl")]
 LINES = [TEXTS[k * 7 % len(TEXTS)] + TEXTS[(k * 13 + 5 + k // len(TEXTS)) % len(TEXTS)] for k in range(10_000)]
@@ -112,6 +118,7 @@ DOCUMENTS = {
     "gpt2": byte_level(pre_tokenizers.ByteLevel(add_prefix_space=False)),
     "llama3": byte_level(by_regex(LLAMA3), ignore_merges=True, bos="<|endoftext|>"),
     "qwen2": byte_level(by_regex(LLAMA3.replace("{1,3}", "")), normalizer=normalizers.NFC()),
+    "tekken": byte_level(by_regex(TEKKEN), ignore_merges=True, bos="<|endoftext|>"),
     "llama2": characters(prefixed(), None, chat(False), True),
     "phi3": characters(prefixed(), None, chat(True), True),
     "mistral": characters(
