@@ -1,5 +1,3 @@
-import Foundation
-
 extension PreTokenizer {
   /// Hands `text` on, in normal form C if these rules want it.
   ///
@@ -16,7 +14,7 @@ extension PreTokenizer {
 }
 
 private enum NormalFormC {
-  /// Foundation takes time that grows with the square of a run of combining marks, so longer ones are cut; nobody
+  /// Normalizing takes time that grows with the square of a run of combining marks, so longer ones are cut; nobody
   /// writes a thousand without a boundary that would compose across it.
   private static let longestRun = 1000
 
@@ -25,7 +23,8 @@ private enum NormalFormC {
     var run = String.UnicodeScalarView()
     var marks = 0
     func finishRun() {
-      result += marks == 0 ? String(run) : String(run).precomposedStringWithCanonicalMapping
+      // Foundation's puts marks of one class out of order, such as U+0F7B U+0F72.
+      result += marks == 0 ? String(run) : String(decoding: String(run)._nfcCodeUnits, as: UTF8.self)
       run.removeAll(keepingCapacity: true)
       marks = 0
     }

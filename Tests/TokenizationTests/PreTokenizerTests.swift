@@ -42,6 +42,13 @@ import Tokenization
     }
   }
 
+  @Test func `In normal form C marks of one class keep their order`() throws {
+    let tokenizer = try Tokenizer(byteVocabulary(preTokenizer: .qwen2))
+    let text = "\u{F44}\u{F71}\u{F7B}\u{F72}"
+    let ids = tokenizer.encode(text, addSpecial: false, parseSpecial: false)
+    #expect(Array(tokenizer.decode(ids, skipSpecial: false).unicodeScalars) == Array(text.unicodeScalars))
+  }
+
   @Test func `Llama 3 takes a word that is a token whole, though no merge leads to it`() throws {
     for (preTokenizer, expected) in [(PreTokenizer.llama3, [256]), (.gpt2, [97, 98, 99])] as [(_, [Int32])] {
       var vocabulary = byteVocabulary(preTokenizer: preTokenizer)
