@@ -25,7 +25,7 @@ let package = Package(
     .target(name: "CPeaks", cSettings: [.unsafeFlags(["-O3"])]),
 
     // Bytes and numbers.
-    .target(name: "KVBlocks", dependencies: ["CLinux"]),
+    .target(name: "KVBlocks", dependencies: ["CLinux", .product(name: "Crypto", package: "swift-crypto")]),
     .target(name: "Kernels", dependencies: ["CKernels", "CLinux"]),
     .target(name: "ModelFiles"),
     .target(name: "Tokenization", dependencies: ["ModelFiles"]),
@@ -44,9 +44,11 @@ let package = Package(
       name: "TransferBench",
       dependencies: ["CLinux", "CNixl", "KVBlocks", "KVTransfer", .product(name: "Logging", package: "swift-log")]),
     .target(
+      name: "KVOffload", dependencies: ["CLinux", "KVBlocks", .product(name: "Logging", package: "swift-log")]),
+    .target(
       name: "Engine",
       dependencies: [
-        "Models", "KVBlocks", "KVTransfer",
+        "Models", "KVBlocks", "KVOffload", "KVTransfer",
         .product(name: "DequeModule", package: "swift-collections"),
         .product(name: "Logging", package: "swift-log"),
       ]),
@@ -70,7 +72,7 @@ let package = Package(
       name: "Worker",
       dependencies: [
         "ServingAPI", "HTTPServer", "Tokenization", "ModelFiles", "Models", "Kernels", "Engine", "KVTransfer",
-        "KVBlocks", "Grammars",
+        "KVBlocks", "KVOffload", "Grammars",
         .product(name: "Crypto", package: "swift-crypto"),
         .product(name: "NIOPosix", package: "swift-nio"),
         .product(name: "NIOCore", package: "swift-nio"),
@@ -108,8 +110,8 @@ let package = Package(
     .executableTarget(
       name: "xpyd",
       dependencies: [
-        "Launcher", "ModelStore", "ModelFiles", "Worker", "Proxy", "Engine", "KVBlocks", "KVTransfer", "EngineBench",
-        "Bench", "Kernels", "Tokenization", "ServingAPI", "TransferBench",
+        "Launcher", "ModelStore", "ModelFiles", "Worker", "Proxy", "Engine", "KVBlocks", "KVOffload", "KVTransfer",
+        "EngineBench", "Bench", "Kernels", "Tokenization", "ServingAPI", "TransferBench",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Logging", package: "swift-log"),
         .product(name: "NIOCore", package: "swift-nio"),
@@ -131,6 +133,9 @@ let package = Package(
       linkerSettings: [.unsafeFlags(["-Xlinker", "--strip-debug"])]),
     .testTarget(name: "ModuleMapTests"),
     .testTarget(name: "KVBlocksTests", dependencies: ["KVBlocks", "TestSupport"]),
+    .testTarget(
+      name: "KVOffloadTests",
+      dependencies: ["KVOffload", "KVBlocks", "TestSupport", .product(name: "Logging", package: "swift-log")]),
     .testTarget(name: "KernelsTests", dependencies: ["Kernels", "TestSupport"]),
     .testTarget(name: "ModelFilesTests", dependencies: ["ModelFiles", "TestSupport"]),
     .testTarget(
@@ -149,7 +154,8 @@ let package = Package(
     .testTarget(
       name: "EngineTests",
       dependencies: [
-        "Engine", "KVBlocks", "Models", "KVTransfer", "TestSupport", .product(name: "Logging", package: "swift-log"),
+        "Engine", "KVBlocks", "KVOffload", "Models", "KVTransfer", "TestSupport",
+        .product(name: "Logging", package: "swift-log"),
       ]),
     .testTarget(name: "GrammarsTests", dependencies: ["Grammars", "ServingAPI", "TestSupport"]),
     .testTarget(
@@ -165,7 +171,7 @@ let package = Package(
     .testTarget(
       name: "WorkerTests",
       dependencies: [
-        "Worker", "ServingAPI", "HTTPServer", "Engine", "Tokenization", "KVTransfer", "KVBlocks", "ModelFiles",
+        "Worker", "ServingAPI", "HTTPServer", "Engine", "Tokenization", "KVTransfer", "KVBlocks", "KVOffload", "ModelFiles",
         "TestSupport",
         .product(name: "NIOCore", package: "swift-nio"), .product(name: "NIOPosix", package: "swift-nio"),
         .product(name: "Logging", package: "swift-log"),
@@ -180,7 +186,8 @@ let package = Package(
     .testTarget(
       name: "BenchTests",
       dependencies: [
-        "xpyd", "Bench", "ServingAPI", "Tokenization", "ModelFiles", "HTTPServer", "HTTPTestSupport", "TestSupport",
+        "xpyd", "Bench", "KVOffload", "ServingAPI", "Tokenization", "ModelFiles", "HTTPServer", "HTTPTestSupport",
+        "TestSupport",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "NIOCore", package: "swift-nio"), .product(name: "NIOPosix", package: "swift-nio"),
         .product(name: "NIOHTTP1", package: "swift-nio"), .product(name: "Logging", package: "swift-log"),
@@ -191,7 +198,7 @@ let package = Package(
     .testTarget(
       name: "EndToEndTests",
       dependencies: [
-        "Worker", "Proxy", "Engine", "KVBlocks", "KVTransfer", "ServingAPI", "TestSupport",
+        "Worker", "Proxy", "Engine", "KVBlocks", "KVOffload", "KVTransfer", "ServingAPI", "TestSupport",
         .product(name: "Logging", package: "swift-log"),
       ]),
   ]

@@ -12,15 +12,30 @@ package struct KVBlockPool: Sendable {
   /// Without it no block is ever found by its contents.
   package let cachesPrefixes: Bool
 
+  /// A block that is found by its contents, and their name.
+  package struct Named: Sendable {
+    package var block: KVBlockID
+    package var name: KVBlockName
+
+    package init(block: KVBlockID, name: KVBlockName) {
+      self.block = block
+      self.name = name
+    }
+  }
+
   private var references: [Int32]
   private var free: KVBlockQueue
   private var index: KVPrefixIndex
+  private let fingerprint: String?
+  private var evicted: [Named] = []
 
-  package init(blockCount: Int, blockSize: Int, cachesPrefixes: Bool = true) {
+  /// - Parameter fingerprint: Of what names are made (`KVBlockName.root`); nil: no block gets a name.
+  package init(blockCount: Int, blockSize: Int, cachesPrefixes: Bool = true, fingerprint: String? = nil) {
     precondition(blockCount > 0 && blockCount <= Int(Int32.max) && blockSize > 0)
     self.blockCount = blockCount
     self.blockSize = blockSize
     self.cachesPrefixes = cachesPrefixes
+    self.fingerprint = fingerprint
     self.references = Array(repeating: 0, count: blockCount)
     self.free = KVBlockQueue(capacity: blockCount)
     self.index = KVPrefixIndex(blockCount: blockCount)
@@ -47,6 +62,7 @@ package struct KVBlockPool: Sendable {
     blocks.reserveCapacity(prefix.count + count)
     for _ in 0..<count {
       let block = free.popFirst()
+      if let name = index.name(of: block) { evicted.append(Named(block: block, name: name)) }
       index.remove(block)
       references[Int(block.index)] = 1
       blocks.append(block)
@@ -100,7 +116,8 @@ package struct KVBlockPool: Sendable {
           table.blocks[position] = known
         }
       } else {
-        index.insert(own, parent: parent, tokens: contents)
+        let name = name(ofLast: table.blocks[..<position], salt: salt)?.next(contents)
+        index.insert(own, parent: parent, tokens: contents, name: name)
       }
       table.cachedBlocks += 1
     }
@@ -109,6 +126,30 @@ package struct KVBlockPool: Sendable {
   /// Forgets what free blocks hold: no prompt finds it any more. What somebody holds stays known.
   package mutating func forgetFreePrefixes() {
     for block in references.indices where references[block] == 0 { index.remove(KVBlockID(Int32(block))) }
+  }
+
+  // MARK: Names
+
+  /// What the name of the block after this prefix is made of; nil without a fingerprint.
+  /// - Parameter prefix: blocks that the pool knows, from the prompt's first.
+  package func name(ofLast prefix: some BidirectionalCollection<KVBlockID>, salt: String?) -> KVBlockName? {
+    guard let fingerprint else { return nil }
+    return prefix.last.map { index.name(of: $0) } ?? .root(fingerprint: fingerprint, salt: salt)
+  }
+
+  /// The known blocks that `allocate` has given away since the last call: until somebody writes to them, they hold what
+  /// their names say.
+  package mutating func takeEvicted() -> [Named] {
+    defer { evicted.removeAll() }
+    return evicted
+  }
+
+  /// Every block that has a name.
+  package var named: [Named] {
+    references.indices.compactMap { number in
+      let block = KVBlockID(Int32(number))
+      return index.name(of: block).map { Named(block: block, name: $0) }
+    }
   }
 
   // MARK: One block

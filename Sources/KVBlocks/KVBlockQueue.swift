@@ -2,13 +2,13 @@
 ///
 /// A doubly linked list in two arrays: `next[b]` and `previous[b]` are the neighbours of block `b`, and the entry
 /// after the last block is the list's end on both sides.
-struct KVBlockQueue: Sendable {
-  private(set) var count = 0
+package struct KVBlockQueue: Sendable {
+  package private(set) var count = 0
   private var next: [Int32]
   private var previous: [Int32]
   private let end: Int
 
-  init(capacity: Int) {
+  package init(capacity: Int) {
     end = capacity
     next = Array(repeating: -1, count: capacity + 1)
     previous = Array(repeating: -1, count: capacity + 1)
@@ -16,19 +16,19 @@ struct KVBlockQueue: Sendable {
     previous[end] = Int32(end)
   }
 
-  mutating func pushFirst(_ block: KVBlockID) { link(Int(block.index), after: end) }
+  package mutating func pushFirst(_ block: KVBlockID) { link(Int(block.index), after: end) }
 
-  mutating func pushLast(_ block: KVBlockID) { link(Int(block.index), after: Int(previous[end])) }
+  package mutating func pushLast(_ block: KVBlockID) { link(Int(block.index), after: Int(previous[end])) }
 
   /// - Precondition: The queue is not empty.
-  mutating func popFirst() -> KVBlockID {
+  package mutating func popFirst() -> KVBlockID {
     let block = KVBlockID(next[end])
     remove(block)
     return block
   }
 
   /// - Precondition: `block` is in the queue.
-  mutating func remove(_ block: KVBlockID) {
+  package mutating func remove(_ block: KVBlockID) {
     let slot = Int(block.index)
     precondition(slot != end && next[slot] >= 0, "KV block \(block) is not free")
     next[Int(previous[slot])] = next[slot]

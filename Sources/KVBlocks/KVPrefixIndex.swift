@@ -17,6 +17,7 @@ struct KVPrefixIndex: Sendable {
   private struct Entry {
     var identity: UInt64
     var key: Key
+    var name: KVBlockName?
   }
 
   private var blocks: [Key: KVBlockID] = [:]
@@ -29,17 +30,20 @@ struct KVPrefixIndex: Sendable {
 
   func identity(of block: KVBlockID) -> UInt64? { entries[Int(block.index)]?.identity }
 
+  /// nil if the index does not know the block, or knows it without a name.
+  func name(of block: KVBlockID) -> KVBlockName? { entries[Int(block.index)]?.name }
+
   func block(parent: Parent, tokens: ArraySlice<Int32>) -> KVBlockID? {
     blocks[Key(parent: parent, tokens: tokens)]
   }
 
   /// - Precondition: Neither the block nor its contents are in the index.
-  mutating func insert(_ block: KVBlockID, parent: Parent, tokens: ArraySlice<Int32>) {
+  mutating func insert(_ block: KVBlockID, parent: Parent, tokens: ArraySlice<Int32>, name: KVBlockName?) {
     // A copy of these tokens alone: the slice would keep its whole prompt in memory.
     let key = Key(parent: parent, tokens: ArraySlice(Array(tokens)))
     precondition(entries[Int(block.index)] == nil && blocks[key] == nil)
     identities += 1
-    entries[Int(block.index)] = Entry(identity: identities, key: key)
+    entries[Int(block.index)] = Entry(identity: identities, key: key, name: name)
     blocks[key] = block
   }
 
