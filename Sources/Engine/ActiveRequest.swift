@@ -51,6 +51,7 @@ extension PromptTokensBySource {
   static func += (sum: inout Self, other: Self) {
     sum.computed += other.computed
     sum.prefixCache += other.prefixCache
+    sum.offloaded += other.offloaded
     sum.pulled += other.pulled
   }
 }

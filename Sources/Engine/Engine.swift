@@ -1,5 +1,6 @@
 import Glibc
 import KVBlocks
+import KVOffload
 import KVTransfer
 import Logging
 import Models
@@ -22,10 +23,11 @@ package final class Engine: Sendable {
   ///   - kv: The pool's memory; nobody else may allocate blocks of it.
   ///   - transport: Moves KV to and from other workers. Without it a `.produce` request gives no handoff, and the
   ///     pull of a `.consume` request fails.
+  ///   - offload: Keeps what the pool evicts; its pool is `kv`. The engine closes it when it has shut down.
   /// - Precondition: `kv` has the model's layout.
   package init(
     model: sending any LanguageModel, kv: KVMemory, configuration: EngineConfiguration = EngineConfiguration(),
-    transport: (any KVTransport)? = nil, logger: Logger = Logger(label: "xpyd.engine")
+    transport: (any KVTransport)? = nil, offload: OffloadStore? = nil, logger: Logger = Logger(label: "xpyd.engine")
   ) {
     precondition(model.kvLayout == kv.layout, "model: \(model.kvLayout), pool: \(kv.layout)")
     limits = EngineLimits(
@@ -35,8 +37,8 @@ package final class Engine: Sendable {
     admission = Admission(limit: configuration.maxWaiting)
     board = StatisticsBoard(totalBlocks: kv.blockCount)
     let loop = StepLoop(
-      model: model, kv: kv, configuration: configuration, limits: limits, transport: transport, logger: logger,
-      mailbox: mailbox, admission: admission, board: board)
+      model: model, kv: kv, configuration: configuration, limits: limits, transport: transport,
+      offload: offload, logger: logger, mailbox: mailbox, admission: admission, board: board)
     loop.start()
   }
 
@@ -69,7 +71,7 @@ package final class Engine: Sendable {
   /// whenever a producing request's result could not be delivered to its client.
   package func cancel(_ id: String) { mailbox.post(.cancelRequests(id: id)) }
 
-  /// Forgets the KV that no request holds, before whatever is submitted after.
+  /// Forgets the KV that no request holds, wherever it is kept, before whatever is submitted after.
   package func resetPrefixCache() { mailbox.post(.resetPrefixCache) }
 
   /// Refuses new requests and lets those that it has end. Returns when they have, and when every published handoff

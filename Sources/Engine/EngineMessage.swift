@@ -7,6 +7,8 @@ enum EngineMessage: Sendable {
   case cancel(UInt64)
   case cancelRequests(id: String)
   case pullEnded(UInt64, Result<KVPullReport, KVTransferError>)
+  /// So many of the blocks that this request waits for have come from memory or disk.
+  case loadEnded(UInt64, blocks: Int)
   /// The blocks that this request published may be reused.
   case released(UInt64)
   case resetPrefixCache

@@ -3,7 +3,7 @@ package struct EngineStatistics: Sendable, Equatable {
   // Gauges.
   /// Requests that wait for blocks or a place in the batch.
   package var waiting = 0
-  /// Requests whose KV is on its way, or has come and waits for a place in the batch.
+  /// Requests whose KV is on its way, from another worker or from memory or disk, or has come and waits for a place in the batch.
   package var pulling = 0
   package var running = 0
   /// Handoffs whose blocks no decoder has taken yet.

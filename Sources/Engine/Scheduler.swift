@@ -1,13 +1,14 @@
 import DequeModule
 import KVBlocks
+import KVOffload
 import KVTransfer
 
 /// Decides what each step computes, and who holds which block.
 ///
 /// A value without lock, clock, model or stream; the step loop owns the only one and carries its plans out. Sequences
 /// are served in the order of arrival. A sequence is in exactly one of four places:
-/// `waiting` (no blocks) → `pulling` → `ready` (its KV came; no place in the batch yet) → `running`, or
-/// straight from `waiting` to `running`.
+/// `waiting` (no blocks) → `pulling` (KV comes from another worker, or from memory or disk) → `ready` (it came; no place in the
+/// batch yet) → `running`, or straight from `waiting` to `running`.
 ///
 /// Blocks for all tokens that a sequence has are reserved when it is admitted, so only decode can run out of them.
 /// Then the youngest that holds blocks is preempted, and computed again later; the oldest always gets on.
@@ -52,11 +53,14 @@ package struct Scheduler: Sendable {
   // MARK: A step
 
   /// Admits, preempts and cuts the next batch. A running sequence stays where the plan says until `completed`.
-  package mutating func schedule() -> StepPlan {
+  /// - Parameter find: Looks for evicted blocks of these tokens after those of this name; the plan says where they go.
+  package mutating func schedule(
+    finding find: (KVBlockName, ArraySlice<Int32>) -> OffloadStore.Ticket? = { _, _ in nil }
+  ) -> StepPlan {
     var plan = StepPlan()
     growRunning(&plan)
     while running.count < maxSequences, !ready.isEmpty { run(ready.removeFirst()) }
-    if plan.preempted.isEmpty { admitWaiting(&plan) }
+    if plan.preempted.isEmpty { admitWaiting(&plan, find) }
     fill(&plan)
     return plan
   }
@@ -93,6 +97,9 @@ package struct Scheduler: Sendable {
   package mutating func release(_ blocks: [KVBlockID]) { pool.release(blocks) }
 
   package mutating func forgetFreePrefixes() { pool.forgetFreePrefixes() }
+
+  /// Blocks that `schedule` gave new owners; until one writes to them, their KV is there.
+  package mutating func takeEvicted() -> [KVBlockPool.Named] { pool.takeEvicted() }
 
   /// Takes a sequence out at any time, and frees its blocks; but while it is pulled, somebody may still be
   /// writing to them: then nothing happens, and `pullEnded(_:.abandoned)` must follow the pull's end.
@@ -138,6 +145,19 @@ package struct Scheduler: Sendable {
     }
   }
 
+  /// The read of evicted blocks is over: so many have come, and nobody writes to any.
+  /// - Parameter blocks: nil: nobody wants the sequence any more.
+  package mutating func loadEnded(_ number: UInt64, blocks: Int?) {
+    guard let index = pulling.firstIndex(where: { $0.number == number }) else { return }
+    var sequence = pulling.remove(at: index)
+    guard let blocks else { return pool.release(sequence.table.blocks) }
+    let known = sequence.computed
+    sequence.computed += blocks * pool.blockSize
+    sequence.noteSources(prefixCache: known)
+    pool.cacheBlocks(of: &sequence)
+    ready.append(sequence)
+  }
+
   // MARK: Running and its blocks
 
   /// Gives each running sequence, oldest first, the block that its newest token needs.
@@ -174,18 +194,27 @@ package struct Scheduler: Sendable {
 
   // MARK: Admission
 
-  private mutating func admitWaiting(_ plan: inout StepPlan) {
+  private mutating func admitWaiting(
+    _ plan: inout StepPlan, _ find: (KVBlockName, ArraySlice<Int32>) -> OffloadStore.Ticket?
+  ) {
     var budget = maxBatchedTokens - running.reduce(0) { $0 + $1.pending }
     while let next = waiting.first {
       let admitted =
-        if let handoff = next.pull { startPull(of: next, handoff, &plan) } else { start(next, budget: &budget) }
+        if let handoff = next.pull {
+          startPull(of: next, handoff, &plan)
+        } else {
+          start(next, budget: &budget, &plan, find)
+        }
       guard admitted else { return }
       waiting.removeFirst()
       if !next.wasAdmitted { plan.admitted.append(next.number) }
     }
   }
 
-  private mutating func start(_ next: SequenceState, budget: inout Int) -> Bool {
+  private mutating func start(
+    _ next: SequenceState, budget: inout Int, _ plan: inout StepPlan,
+    _ find: (KVBlockName, ArraySlice<Int32>) -> OffloadStore.Ticket?
+  ) -> Bool {
     guard running.count < maxSequences, budget > 0 else { return false }
     // The last token is always computed: its logits are what the sequence waits for.
     let prefix = next.unscored.isEmpty ? pool.cachedPrefix(of: next.tokens.dropLast(), salt: next.cacheSalt) : []
@@ -195,14 +224,30 @@ package struct Scheduler: Sendable {
     sequence.table = KVBlockTable(blocks: blocks, cachedBlocks: prefix.count)
     sequence.computed = prefix.count * pool.blockSize
     if !next.wasAdmitted {
-      sequence.promptSources.prefixCache = sequence.computed
-      sequence.promptSources.computed = sequence.pending
       prefixCacheQueries += sequence.promptCount
       prefixCacheHits += sequence.computed
     }
+    if let ticket = evictedBlocks(after: prefix, of: next, find) {
+      let end = prefix.count + ticket.blockCount
+      plan.loads.append(
+        StepPlan.Load(number: next.number, ticket: ticket, destination: Array(blocks[prefix.count..<end])))
+      pulling.append(sequence)
+      return true
+    }
+    sequence.noteSources(prefixCache: sequence.computed)
     budget -= sequence.pending
     run(sequence)
     return true
+  }
+
+  private func evictedBlocks(
+    after prefix: [KVBlockID], of next: SequenceState,
+    _ find: (KVBlockName, ArraySlice<Int32>) -> OffloadStore.Ticket?
+  ) -> OffloadStore.Ticket? {
+    guard next.unscored.isEmpty, pulling.count + ready.count < maxSequences,
+      let parent = pool.name(ofLast: prefix, salt: next.cacheSalt)
+    else { return nil }
+    return find(parent, next.tokens.dropLast().dropFirst(prefix.count * pool.blockSize))
   }
 
   /// All of the prompt's blocks are fresh, even if the prefix cache knows some: the pull writes to every one, and

@@ -29,6 +29,15 @@ package struct SequenceState: Sendable {
     self.pull = pull
   }
 
+  /// At the first admission: `computed` tokens have their KV, so many of them by the prefix cache, the others by what was
+  /// evicted and kept.
+  package mutating func noteSources(prefixCache: Int) {
+    guard !wasAdmitted else { return }
+    promptSources.prefixCache = prefixCache
+    promptSources.offloaded = computed - prefixCache
+    promptSources.computed = pending
+  }
+
   /// Tokens to compute before the next can be sampled; 1 in decode.
   package var pending: Int { tokens.count - computed }
   /// False only until the first admission.

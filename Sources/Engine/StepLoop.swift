@@ -1,5 +1,6 @@
 import Glibc
 import KVBlocks
+import KVOffload
 import KVTransfer
 import Logging
 import Models
@@ -13,6 +14,7 @@ final class StepLoop {
   let configuration: EngineConfiguration
   let limits: EngineLimits
   let transport: (any KVTransport)?
+  let offload: OffloadStore?
   let logger: Logger
   let mailbox: Mailbox<EngineMessage>
   let admission: Admission
@@ -31,6 +33,8 @@ final class StepLoop {
   var requests: [UInt64: ActiveRequest] = [:]
   /// Pulls under way; the scheduler holds their blocks, whether the request still lives or not.
   var pulls: [UInt64: Task<Void, Never>] = [:]
+  /// Reads of evicted blocks under way; the scheduler holds their destinations, whether the request still lives or not.
+  var loads: Set<UInt64> = []
   /// Handoffs whose blocks the transport may still read.
   var published: [UInt64: PublishedHandoff] = [:]
   var counters = EngineStatistics()
@@ -41,14 +45,15 @@ final class StepLoop {
 
   init(
     model: any LanguageModel, kv: KVMemory, configuration: EngineConfiguration, limits: EngineLimits,
-    transport: (any KVTransport)?, logger: Logger, mailbox: Mailbox<EngineMessage>, admission: Admission,
-    board: StatisticsBoard
+    transport: (any KVTransport)?, offload: OffloadStore?, logger: Logger, mailbox: Mailbox<EngineMessage>,
+    admission: Admission, board: StatisticsBoard
   ) {
     self.model = model
     self.kv = kv
     self.configuration = configuration
     self.limits = limits
     self.transport = transport
+    self.offload = offload
     self.logger = logger
     self.mailbox = mailbox
     self.admission = admission
@@ -57,7 +62,8 @@ final class StepLoop {
       maxSequences: configuration.maxSequences, maxBatchedTokens: configuration.maxBatchedTokens,
       maxSequenceTokens: limits.maxSequenceTokens, speculation: configuration.speculation,
       pool: KVBlockPool(
-        blockCount: kv.blockCount, blockSize: kv.layout.blockSize, cachesPrefixes: configuration.enablePrefixCaching))
+        blockCount: kv.blockCount, blockSize: kv.layout.blockSize, cachesPrefixes: configuration.enablePrefixCaching,
+        fingerprint: offload?.fingerprint))
     let rowsPerSequence = 1 + (configuration.speculation?.draftTokens ?? 0)
     let rows = scheduler.maxSequences * rowsPerSequence + Scheduler.maxScoredRows
     logits = .allocate(capacity: rows * model.vocabularySize)
@@ -102,8 +108,9 @@ final class StepLoop {
     case .cancel(let number): cancel(number)
     case .cancelRequests(let id): cancelRequests(id: id)
     case .pullEnded(let number, let result): pullEnded(number, result)
+    case .loadEnded(let number, let blocks): loadEnded(number, blocks: blocks)
     case .released(let number): released(number)
-    case .resetPrefixCache: scheduler.forgetFreePrefixes()
+    case .resetPrefixCache: resetPrefixCache()
     case .shutdown(let grace, let done): beginShutdown(grace: grace, done: done)
     }
   }
@@ -112,11 +119,12 @@ final class StepLoop {
 
   /// - Returns: False if there is nothing to do until a message comes.
   private func step() -> Bool {
-    let plan = scheduler.schedule()
+    let plan = planStep()
     noteAdmissions(plan.admitted)
     for number in plan.preempted { notePreemption(number) }
     for number in plan.admitted { openHandoff(of: number) }
     for pull in plan.pulls { start(pull) }
+    for load in plan.loads { start(load) }
     if !plan.entries.isEmpty {
       forward(plan)
       scheduler.completed(plan)

@@ -45,12 +45,12 @@ extension StepLoop {
       guard !isDrained, now >= deadline else { return isDrained }
       logger.error(
         "shut down while transfers were under way",
-        metadata: ["pulls": "\(pulls.count)", "published": "\(published.count)"])
+        metadata: ["pulls": "\(pulls.count + loads.count)", "published": "\(published.count)"])
       return true
     }
   }
 
-  private var isDrained: Bool { requests.isEmpty && pulls.isEmpty && published.isEmpty }
+  private var isDrained: Bool { requests.isEmpty && pulls.isEmpty && loads.isEmpty && published.isEmpty }
 
   /// Tells whoever came too late.
   func endThread() {
@@ -63,10 +63,11 @@ extension StepLoop {
         submission.events.finish()
       case .shutdown(_, let done):
         done?.resume()
-      case .cancel, .cancelRequests, .pullEnded, .released, .resetPrefixCache:
+      case .cancel, .cancelRequests, .pullEnded, .loadEnded, .released, .resetPrefixCache:
         break
       }
     }
+    offload?.close(keeping: scheduler.pool.named)
     for waiter in shutdownWaiters { waiter.resume() }
   }
 }

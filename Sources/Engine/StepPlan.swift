@@ -1,4 +1,5 @@
 import KVBlocks
+import KVOffload
 import KVTransfer
 
 /// What `Scheduler.schedule` decided for one step.
@@ -26,12 +27,20 @@ package struct StepPlan: Sendable {
     package var destination: [KVBlockID]
   }
 
+  /// Blocks that come back from memory or disk, where the prefix cache ends.
+  package struct Load: Sendable {
+    package var number: UInt64
+    package var ticket: OffloadStore.Ticket
+    package var destination: [KVBlockID]
+  }
+
   package var entries: [Entry] = []
   package var pulls: [Pull] = []
+  package var loads: [Load] = []
   /// Given blocks for the first time.
   package var admitted: [UInt64] = []
   package var preempted: [UInt64] = []
 
   /// Nothing will change until something outside does.
-  package var isIdle: Bool { entries.isEmpty && pulls.isEmpty && preempted.isEmpty }
+  package var isIdle: Bool { entries.isEmpty && pulls.isEmpty && loads.isEmpty && preempted.isEmpty }
 }

@@ -89,8 +89,12 @@ package struct GenerationResult: Sendable {
 package struct PromptTokensBySource: Sendable, Equatable {
   package var computed = 0
   package var prefixCache = 0
+  /// Evicted before, and kept in memory or on disk.
+  package var offloaded = 0
   package var pulled = 0
   package init() {}
+
+  package var total: Int { computed + prefixCache + offloaded + pulled }
 }
 
 /// When a request passed its stations; the differences are vLLM's histograms.

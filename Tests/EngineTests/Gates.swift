@@ -77,3 +77,27 @@ final class StepGate: Sendable {
   func stopped(_ count: Int = 1) async { await reached.arrived(count) }
   func resume() { go.signal() }
 }
+
+/// Stops a thread that is not the cooperative pool's, while it is closed.
+final class ReadGate: Sendable {
+  private let isClosed = Mutex(false)
+  private let reached = AsyncGate()
+  private let go = DispatchSemaphore(value: 0)
+
+  func close() { isClosed.withLock { $0 = true } }
+
+  /// Lets the one that waits go on, and all that come.
+  func open() {
+    isClosed.withLock { $0 = false }
+    go.signal()
+  }
+
+  func pass() {
+    guard isClosed.withLock({ $0 }) else { return }
+    Task { await reached.pass() }
+    go.wait()
+  }
+
+  /// Returns when `count` in all have waited.
+  func arrived(_ count: Int) async { await reached.arrived(count) }
+}

@@ -151,10 +151,6 @@ import Testing
   }
 }
 
-extension PromptTokensBySource {
-  var total: Int { computed + prefixCache + pulled }
-}
-
 extension TestEngine {
   /// All at once; (prompt length, sampling) each.
   func expectRightAnswers(to requests: [(length: Int, sampling: SamplingParameters)]) async throws {

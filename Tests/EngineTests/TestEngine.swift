@@ -1,10 +1,16 @@
 import Engine
 import KVBlocks
+import KVOffload
 import KVTransfer
 import Logging
 import Models
 import TestSupport
 import Testing
+
+/// What keeps an engine's evicted blocks, once there is a pool.
+struct Offload {
+  var store: (KVMemory) throws -> OffloadStore
+}
 
 /// An engine with a fake model, and how a test uses it.
 struct TestEngine {
@@ -12,7 +18,7 @@ struct TestEngine {
 
   init(
     blocks: Int = 64, blockSize: Int = 4, contextLength: Int = 512, network: FakeNetwork? = nil,
-    gate: StepGate? = nil, _ configure: (inout EngineConfiguration) -> Void = { _ in },
+    gate: StepGate? = nil, offload: Offload? = nil, _ configure: (inout EngineConfiguration) -> Void = { _ in },
     transport: ((KVMemory) throws -> any KVTransport)? = nil
   ) throws {
     var configuration = EngineConfiguration()
@@ -23,6 +29,7 @@ struct TestEngine {
     engine = Engine(
       model: FakeModel(blockSize: blockSize, contextLength: contextLength, gate: gate), kv: memory,
       configuration: configuration, transport: try transport?(memory) ?? network?.transport(for: memory),
+      offload: try offload?.store(memory),
       logger: logger)
   }
 
