@@ -42,10 +42,10 @@ extension WorkerMetrics {
     }
     counter("vllm:num_preemptions_total", "Cumulative number of preemption from the engine.", engine, \.preemptions)
     counter("vllm:prompt_tokens_total", "Number of prefill tokens processed.", engine) {
-      $0.promptTokens.computed + $0.promptTokens.prefixCache + $0.promptTokens.pulled
+      $0.promptTokens.total
     }
     counter("vllm:prompt_tokens_cached_total", "Number of cached prompt tokens (local + external).", engine) {
-      $0.promptTokens.prefixCache + $0.promptTokens.pulled
+      $0.promptTokens.total - $0.promptTokens.computed
     }
     counter("vllm:generation_tokens_total", "Number of generation tokens processed.", engine, \.generationTokens)
     counter("vllm:spec_decode_num_drafts_total", "Number of spec decoding drafts.", engine, \.drafts)
@@ -57,7 +57,7 @@ extension WorkerMetrics {
       let sources = engine?.statistics.promptTokens ?? PromptTokensBySource()
       return [
         ("local_compute", Double(sources.computed)), ("local_cache_hit", Double(sources.prefixCache)),
-        ("external_kv_transfer", Double(sources.pulled)),
+        ("local_offload_hit", Double(sources.offloaded)), ("external_kv_transfer", Double(sources.pulled)),
       ]
     }
   }

@@ -109,7 +109,8 @@ struct GenerationRun {
       return .null
     }
     return HandoffTicket(
-      handoff, requestID: plan.choices[0].request.id, cachedTokens: result.promptTokens.prefixCache
+      handoff, requestID: plan.choices[0].request.id,
+      cachedTokens: result.promptTokens.prefixCache + result.promptTokens.offloaded
     ).json
   }
 
@@ -166,6 +167,7 @@ struct GenerationRun {
       summary.outputTokens += numbered.outcome.outputTokens
       summary.prompt.computed += numbered.outcome.result.promptTokens.computed
       summary.prompt.prefixCache += numbered.outcome.result.promptTokens.prefixCache
+      summary.prompt.offloaded += numbered.outcome.result.promptTokens.offloaded
       summary.prompt.pulled += numbered.outcome.result.promptTokens.pulled
     }
     let first = outcomes.first?.outcome.result

@@ -13,31 +13,42 @@ enum KVPlane: Sendable {
   case receiver(PushReceiver, LMCachePort?)
 
   /// - Parameter memory: the engine's pool.
-  init(
+  /// - Returns: nil if no KV is handed over.
+  static func make(
     _ configuration: WorkerConfiguration, _ memory: KVMemory, _ identity: KVIdentity, _ logger: Logger
-  ) throws {
-    guard let kvTransfer = configuration.kvTransfer, case .push(let settings) = kvTransfer.connector else {
-      self = .pull(
+  ) throws -> KVPlane? {
+    switch configuration.kvTransfer?.connector {
+    case nil, .local: nil
+    case .pull:
+      .pull(
         try PullTransport(memory: memory, identity: identity, configuration: configuration.transfer, logger: logger))
-      return
+    case .push(let settings): try push(settings, configuration, memory, identity, logger)
     }
+  }
+
+  private static func push(
+    _ settings: LMCachePush, _ configuration: WorkerConfiguration, _ memory: KVMemory, _ identity: KVIdentity,
+    _ logger: Logger
+  ) throws -> KVPlane {
     let owner = "the worker of process \(getpid()) on port \(configuration.port)"
-    let port = try kvTransfer.rpcPort.map { name throws(WorkerError) in try LMCachePort(name, owner: owner) }
+    let port = try configuration.kvTransfer?.rpcPort.map { name throws(WorkerError) in
+      try LMCachePort(name, owner: owner)
+    }
     switch settings.role {
     case .sender:
       let pusher = Pusher(
         host: settings.host, port: settings.port, identity: identity, configuration: configuration.transfer,
         wait: settings.roomTimeout)
-      self = .sender(
+      return .sender(
         try PullTransport(memory: memory, identity: identity, configuration: configuration.transfer, logger: logger),
         pusher, port)
     case .receiver:
-      self = .receiver(try Self.receiver(settings, configuration.transfer, memory, identity, logger), port)
+      return .receiver(try receiver(settings, configuration.transfer, memory, identity, logger), port)
     }
   }
 
   private static func receiver(
-    _ settings: LMCacheConfiguration, _ transfer: TransferConfiguration, _ pool: KVMemory, _ identity: KVIdentity,
+    _ settings: LMCachePush, _ transfer: TransferConfiguration, _ pool: KVMemory, _ identity: KVIdentity,
     _ logger: Logger
   ) throws -> PushReceiver {
     let blocks = settings.bufferBytes / pool.layout.bytesPerBlock
@@ -88,7 +99,6 @@ extension KVTransferConfiguration {
   /// What has no effect, a line each.
   func logWarnings(_ logger: Logger) {
     for key in ignoredKeys { logger.warning("Ignored in --kv-transfer-config", metadata: ["key": "\(key)"]) }
-    guard case .push(let settings) = connector else { return }
-    for warning in settings.warnings { logger.warning("LMCache setting", metadata: ["reason": "\(warning)"]) }
+    for warning in warnings { logger.warning("LMCache setting", metadata: ["reason": "\(warning)"]) }
   }
 }

@@ -1,4 +1,5 @@
 import Engine
+import KVOffload
 import ServingAPI
 
 /// `--kv-transfer-config`: vLLM's JSON, what we serve of it.
@@ -17,19 +18,25 @@ package struct KVTransferConfiguration: Sendable, Equatable {
     /// `NixlConnector`: the router carries a ticket, and the decoder pulls.
     case pull
     /// `LMCacheConnectorV1`: the prefiller pushes into the decoder's buffer, and the decoder finds it by its content.
-    case push(LMCacheConfiguration)
+    case push(LMCachePush)
+    /// `LMCacheConnectorV1` without LMCache's prefill-decode mode: KV is kept here, and handed to nobody.
+    case local
   }
 
   package static let supportedConnectors = ["NixlConnector", "LMCacheConnectorV1"]
 
   package var connector = Connector.pull
   package var role: Role
+  /// What becomes of evicted KV; nil: nothing is said of it.
+  package var offload: OffloadConfiguration?
   /// Of this worker alone on its host (`lmcache_rpc_port`); nil: not named.
   package var rpcPort: String?
   /// nil: the engine's default.
   package var pullFailurePolicy: EngineConfiguration.PullFailurePolicy?
   /// Keys that we do not know, for a warning each.
   package var ignoredKeys: [String] = []
+  /// Of LMCache's settings, those that have no effect, or another one than elsewhere: a line each.
+  package var warnings: [String] = []
 
   package init(role: Role) { self.role = role }
 
@@ -56,7 +63,7 @@ package struct KVTransferConfiguration: Sendable, Equatable {
       default: ignoredKeys.append(member.key)
       }
     }
-    if connector == "LMCacheConnectorV1" { self.connector = .push(try Self.push(role, environment)) }
+    if connector == "LMCacheConnectorV1" { try take(try LMCacheConfiguration(environment: environment)) }
   }
 
   private mutating func readExtra(_ extra: BodyValue.Fields, of connector: String) {
@@ -72,16 +79,24 @@ package struct KVTransferConfiguration: Sendable, Equatable {
   }
 
   /// The two files must agree on what this worker is.
-  private static func push(
-    _ role: Role, _ environment: [String: String]
-  ) throws(WorkerError) -> LMCacheConfiguration {
-    let settings = try LMCacheConfiguration(environment: environment)
-    guard role != .both, (role == .producer) == (settings.role == .sender) else {
+  private mutating func take(_ settings: LMCacheConfiguration) throws(WorkerError) {
+    offload = settings.offload
+    warnings = settings.warnings
+    guard let push = settings.push else {
+      connector = .local
+      guard role == .both else {
+        throw .badTransferConfiguration(
+          "kv_role is \(role.rawValue), but LMCache's settings have no enable_nixl (newer: enable_pd): KV that is only kept "
+            + "goes with kv_both")
+      }
+      return
+    }
+    connector = .push(push)
+    guard role != .both, (role == .producer) == (push.role == .sender) else {
       throw .badTransferConfiguration(
-        "kv_role is \(role.rawValue), but LMCache's settings say nixl_role: \(settings.role.rawValue); kv_producer goes with "
+        "kv_role is \(role.rawValue), but LMCache's settings say nixl_role: \(push.role.rawValue); kv_producer goes with "
           + "sender, kv_consumer with receiver")
     }
-    return settings
   }
 
   private static func choice<Choice: RawRepresentable<String> & Sendable>(

@@ -3,6 +3,7 @@ import Engine
 import Foundation
 import Grammars
 import KVBlocks
+import KVOffload
 import KVTransfer
 import Kernels
 import Logging
@@ -16,6 +17,7 @@ struct LoadedWorker: Sendable {
   var model: ServedModel
   var engine: Engine
   var plane: KVPlane?
+  var offload: OffloadStore?
   var layout: KVLayout
   var report: ModelLoadReport
   var engineID: String
@@ -36,13 +38,12 @@ struct LoadedWorker: Sendable {
     kvBlocks = try configuration.poolSize.blocks(
       layout: layout, maxModelLength: llama.contextLength, memory: Int(ProcessInfo.processInfo.physicalMemory))
     let memory = try KVMemory(layout: layout, blockCount: kvBlocks)
-    if configuration.kvTransfer != nil {
-      let identity = KVIdentity(
-        engineID: engineID,
-        model: ModelFingerprint.of(file, llama.configuration, activations: configuration.activations),
-        tokenizer: ModelFingerprint.of(tokenizer), layout: layout)
-      plane = try KVPlane(configuration, memory, identity, logger)
-    }
+    let identity = KVIdentity(
+      engineID: engineID,
+      model: ModelFingerprint.of(file, llama.configuration, activations: configuration.activations),
+      tokenizer: ModelFingerprint.of(tokenizer), layout: layout)
+    plane = try KVPlane.make(configuration, memory, identity, logger)
+    offload = try OffloadStore.make(configuration, memory, identity, logger)
     model = ServedModel(
       names: configuration.servedNames, path: configuration.modelPath, tokenizer: tokenizer,
       template: Self.template(of: tokenizer, logger),
@@ -67,7 +68,7 @@ struct LoadedWorker: Sendable {
     maxBatchedTokens = settings.maxBatchedTokens
     engine = Engine(
       model: pinned, kv: memory, configuration: settings,
-      transport: plane?.transport, logger: logger)
+      transport: plane?.transport, offload: offload, logger: logger)
   }
 
   private static func open(
@@ -109,6 +110,21 @@ extension Tokenizer {
   /// In bytes.
   fileprivate var longestToken: Int {
     (0..<Int32(vocabularySize)).reduce(1) { max($0, bytes(of: $1).count) }
+  }
+}
+
+extension OffloadStore {
+  /// - Returns: nil if evicted KV is not kept.
+  fileprivate static func make(
+    _ configuration: WorkerConfiguration, _ pool: KVMemory, _ identity: KVIdentity, _ logger: Logger
+  ) throws -> OffloadStore? {
+    guard let settings = configuration.offload ?? configuration.kvTransfer?.offload else { return nil }
+    guard configuration.engine.enablePrefixCaching else { throw WorkerError.offloadWithoutPrefixCaching }
+    // Another version may compute other bits.
+    return try OffloadStore(
+      pool: pool, fingerprint: "\(identity.model) \(identity.tokenizer) \(configuration.version)",
+      configuration: settings,
+      logger: logger)
   }
 }
 

@@ -74,7 +74,8 @@ package final class Worker: Sendable {
         "packed.bytes": "\(loaded.report.packedBytes)", "kv.blocks": "\(loaded.kvBlocks)",
         "max_model_len": "\(loaded.model.maxModelLength)", "max_num_batched_tokens": "\(loaded.maxBatchedTokens)",
         "threads": "\(configuration.threads)",
-        "role": "\(configuration.kvTransfer?.role.rawValue ?? "single")", "engine.id": "\(engineID)",
+        "role": "\(loaded.plane == nil ? "single" : configuration.kvTransfer?.role.rawValue ?? "single")",
+        "engine.id": "\(engineID)",
         "port": "\(port)", "transfer.port": "\(transferPort.map { "\($0)" } ?? "none")",
       ])
   }

@@ -1,5 +1,6 @@
 import Engine
 import KVBlocks
+import KVOffload
 import KVTransfer
 import Kernels
 
@@ -15,6 +16,8 @@ package struct WorkerConfiguration: Sendable {
   /// nil: no KV is published or pulled.
   package var kvTransfer: KVTransferConfiguration?
   package var transfer = TransferConfiguration()
+  /// Where evicted KV is kept; nil: what `kvTransfer` says, else nowhere.
+  package var offload: OffloadConfiguration?
   /// Scheduler and limits; the model's end tokens are added to it.
   package var engine = EngineConfiguration()
   /// Measure the model first, and set `engine.maxBatchedTokens` by it (`StepBudget`).

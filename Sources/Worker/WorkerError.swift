@@ -6,6 +6,7 @@ package enum WorkerError: Error, Sendable, Equatable {
   case lmcachePortTaken(String, by: String, for: String)
   /// `reason` tells the file and what to do.
   case model(String)
+  case offloadWithoutPrefixCaching
   case noProcessor(Int, allowed: [Int])
   case noSecret(path: String, reason: String)
   case noToolCallFormat
@@ -24,6 +25,8 @@ extension WorkerError: CustomStringConvertible {
     case .badSpeculativeConfiguration(let reason):
       #"--speculative-config: \#(reason). Give e.g. '{"method":"ngram","num_speculative_tokens":4,"prompt_lookup_max":3}'."#
     case .model(let reason): reason
+    case .offloadWithoutPrefixCaching:
+      "evicted KV is found by its prefix only. Leave --no-enable-prefix-caching out, or --kv-offloading-size and local_cpu."
     case .noProcessor(let processor, let allowed):
       "--cpus: this process may not run on processor \(processor), but on \(allowed.map { "\($0)" }.joined(separator: ","))."
         + " Name some of these."

@@ -34,13 +34,14 @@ final class WorkerResponder: HTTPResponder {
     model = loaded.model
     engine = loaded.engine
     plane = loaded.plane
-    role = Mutex(configuration.kvTransfer?.role)
+    role = Mutex(loaded.plane == nil ? nil : configuration.kvTransfer?.role)
     maxWaiting = configuration.engine.maxWaiting
     self.logger = logger
     metrics = WorkerMetrics(modelName: loaded.model.names[0])
     metrics.add(
       loaded.engine, layout: loaded.layout, enablePrefixCaching: configuration.engine.enablePrefixCaching)
     if let plane = loaded.plane { metrics.add(plane, loaded.engine) }
+    if let offload = loaded.offload { metrics.add(offload) }
     http = HTTPMetrics(metrics.registry)
     ProcessMetrics.add(to: metrics.registry)
     apiKeys = APIKeys(configuration.apiKeys)
@@ -271,7 +272,8 @@ final class WorkerResponder: HTTPResponder {
     var metadata: Logger.Metadata = [
       "path": "\(exchange.route.pattern)", "output.tokens": "\(summary.outputTokens)",
       "prompt.computed": "\(summary.prompt.computed)", "prompt.cached": "\(summary.prompt.prefixCache)",
-      "prompt.pulled": "\(summary.prompt.pulled)", "duration": "\(ContinuousClock.now - started)",
+      "prompt.offloaded": "\(summary.prompt.offloaded)", "prompt.pulled": "\(summary.prompt.pulled)",
+      "duration": "\(ContinuousClock.now - started)",
     ]
     if let time = summary.timeToFirstToken { metadata["ttft"] = "\(time)" }
     if let handoff = summary.handoffID { metadata["handoff.id"] = "\(handoff)" }

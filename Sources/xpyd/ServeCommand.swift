@@ -45,6 +45,7 @@ struct ServeCommand: AsyncParsableCommand {
 
   @OptionGroup(title: "Engine") var engineOptions: EngineOptions
   @OptionGroup(title: "KV transfer") var transferOptions: TransferOptions
+  @OptionGroup(title: "KV offloading") var offloadOptions: OffloadOptions
 
   @Option(
     parsing: .upToNextOption,
@@ -109,6 +110,7 @@ struct ServeCommand: AsyncParsableCommand {
     configuration.version = Version.text
     engineOptions.apply(to: &configuration)
     try transferOptions.apply(to: &configuration)
+    configuration.offload = offloadOptions.configuration
     return configuration
   }
 

@@ -62,15 +62,15 @@ struct Deployment: Sendable {
   static func pushing(
     transports: TransferConfiguration.Transports, _ body: (_ prefiller: Worker, _ decoder: Worker) async throws -> Void
   ) async throws {
-    func start(_ role: KVTransferConfiguration.Role, _ settings: LMCacheConfiguration) async throws -> Worker {
+    func start(_ role: KVTransferConfiguration.Role, _ settings: LMCachePush) async throws -> Worker {
       var configuration = try configuration(nil)
       configuration.kvTransfer = KVTransferConfiguration(role: role)
       configuration.kvTransfer?.connector = .push(settings)
       configuration.transfer.transports = transports
       return try await Worker.start(configuration, logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
     }
-    let decoder = try await start(.consumer, LMCacheConfiguration(role: .receiver, port: 0))
-    let prefiller = try await start(.producer, LMCacheConfiguration(role: .sender, port: decoder.transferPort ?? 0))
+    let decoder = try await start(.consumer, LMCachePush(role: .receiver, port: 0))
+    let prefiller = try await start(.producer, LMCachePush(role: .sender, port: decoder.transferPort ?? 0))
     let outcome: Result<Void, any Error>
     do { outcome = .success(try await body(prefiller, decoder)) } catch { outcome = .failure(error) }
     for worker in [prefiller, decoder] { await worker.shutdown(grace: .seconds(1)) }

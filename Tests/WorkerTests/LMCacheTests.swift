@@ -1,4 +1,5 @@
 import Foundation
+import KVOffload
 import ServingAPI
 import TestSupport
 import Testing
@@ -17,13 +18,15 @@ struct LMCacheTests {
   }
 
   @Test(arguments: [
-    ("lmcache-prefiller-config.yaml", LMCacheConfiguration.Role.sender), ("lmcache-decoder-config.yaml", .receiver),
+    ("lmcache-prefiller-config.yaml", LMCachePush.Role.sender), ("lmcache-decoder-config.yaml", .receiver),
   ])
-  func `The example's files are taken as they are`(file: String, role: LMCacheConfiguration.Role) throws {
+  func `The example's files are taken as they are`(file: String, role: LMCachePush.Role) throws {
     let path = Self.fixtures.appendingPathComponent(file).path
     let settings = try LMCacheConfiguration(environment: ["LMCACHE_CONFIG_FILE": path])
-    #expect(settings.role == role && settings.host == "localhost" && settings.port == 55_555)
-    #expect(settings.bufferBytes == 1_073_741_824 && settings.collectsUnread)
+    let push = try #require(settings.push)
+    #expect(push.role == role && push.host == "localhost" && push.port == 55_555)
+    #expect(push.bufferBytes == 1_073_741_824 && push.collectsUnread)
+    #expect(settings.offload == nil)
     #expect(settings.warnings.count == 1 && settings.warnings[0].contains("cuda"))
   }
 
@@ -40,18 +43,20 @@ struct LMCacheTests {
       nixl_enable_gc: False
       pd_allocation_timeout_sec: 5
       """)
-    #expect(newer.port == 7300 && newer.host == "10.0.0.7" && newer.bufferBytes == 4 << 20)
-    #expect(!newer.collectsUnread && newer.roomTimeout == .seconds(5) && newer.warnings == [])
+    let push = try #require(newer.push)
+    #expect(push.port == 7300 && push.host == "10.0.0.7" && push.bufferBytes == 4 << 20)
+    #expect(!push.collectsUnread && push.roomTimeout == .seconds(5) && newer.warnings == [])
     let variables = try LMCacheConfiguration(environment: [
       "LMCACHE_ENABLE_NIXL": "True", "LMCACHE_NIXL_ROLE": "sender", "LMCACHE_NIXL_PEER_HOST": "h",
       "LMCACHE_NIXL_PEER_PORT": "55555", "PATH": "/bin",
     ])
-    #expect(variables.role == .sender && variables.host == "h" && variables.warnings == [])
+    #expect(variables.push?.role == .sender && variables.push?.host == "h" && variables.warnings == [])
   }
 
   @Test(arguments: [
     ("nixl_roll: sender", "nixl_role"), ("nixl_bufer_size: 1", "nixl_buffer_size"), ("zzzzzzzz: 1", "is no setting"),
-    ("local_cpu: True", "'local_cpu'"), ("max_local_disk_size: 5", "no effect"),
+    ("use_layerwise: True", "'use_layerwise'"), ("max_local_disk_size: 5", "no effect"),
+    ("local_disk: /tmp/kv", "max_local_disk_size"),
   ])
   func `A setting that nobody knows, or that has no effect, is told`(line: String, hint: String) throws {
     let settings = try settings("enable_nixl: True\nnixl_role: sender\nnixl_peer_port: 1\n\(line)\n")
@@ -59,7 +64,8 @@ struct LMCacheTests {
   }
 
   @Test(arguments: [
-    ("enable_nixl: False", "enable_nixl"), ("enable_nixl: perhaps", "perhaps"), ("enable_nixl: True", "nixl_role"),
+    ("enable_nixl: False\nlocal_cpu: False", "enable_nixl"), ("enable_nixl: perhaps", "perhaps"),
+    ("enable_nixl: True", "nixl_role"),
     ("enable_nixl: True\nnixl_role: sender", "nixl_peer_port"),
     ("enable_nixl: True\nnixl_role: sender\nnixl_peer_port: 70000", "70000"),
     ("enable_nixl: True\nnixl_role: receiver\nnixl_buffer_size: much", "much"),
@@ -69,6 +75,44 @@ struct LMCacheTests {
   func `What cannot be meant is an error that names it`(yaml: String, hint: String) throws {
     let error = try #require(throws: WorkerError.self) { try settings(yaml) }
     #expect("\(error)".contains(hint), "\(error)")
+  }
+
+  @Test(arguments: [
+    ("", 5 << 30, nil), ("local_cpu: True\nmax_local_cpu_size: 0.5", 1 << 29, nil),
+    ("local_cpu: False\nlocal_disk: 'file:///kv/a'\nmax_local_disk_size: 2", 0, "/kv/a"),
+    ("max_local_cpu_size: 1\nlocal_disk: /kv/a\nmax_local_disk_size: 2", 1 << 30, "/kv/a"),
+    ("local_disk: False", 5 << 30, nil),
+  ])
+  func `Without push mode LMCache's tiers are kept, at LMCache's sizes`(
+    yaml: String, memory: Int, folder: String?
+  ) throws {
+    let file = TemporaryFile(Array(yaml.utf8))
+    let json = #"{"kv_connector":"LMCacheConnectorV1","kv_role":"kv_both"}"#
+    let configuration = try withExtendedLifetime(file) {
+      try KVTransferConfiguration(json: json, environment: ["LMCACHE_CONFIG_FILE": file.path])
+    }
+    #expect(configuration.connector == .local && configuration.warnings == [])
+    #expect(configuration.offload?.memoryBytes == memory)
+    #expect(configuration.offload?.disk == folder.map { OffloadConfiguration.Disk(folder: $0, bytes: 2 << 30) })
+  }
+
+  @Test func `In push mode a tier is kept where it is asked for`() throws {
+    let push = "enable_pd: true\npd_role: receiver\n"
+    #expect(try settings(push).offload == nil)
+    #expect(try settings(push + "local_cpu: True").offload == OffloadConfiguration(memoryBytes: 5 << 30))
+    let error = try #require(throws: WorkerError.self) { try settings(push + "max_local_cpu_size: -1") }
+    #expect("\(error)".contains("max_local_cpu_size") && "\(error)".contains("-1"))
+  }
+
+  @Test func `KV that is only kept goes with kv_both`() throws {
+    for role in ["kv_producer", "kv_consumer"] {
+      let error = try #require(throws: WorkerError.self) {
+        try KVTransferConfiguration(
+          json: #"{"kv_connector":"LMCacheConnectorV1","kv_role":"\#(role)"}"#,
+          environment: ["LMCACHE_LOCAL_CPU": "True"])
+      }
+      #expect("\(error)".contains(role) && "\(error)".contains("enable_nixl"))
+    }
   }
 
   @Test func `The role of the flag and that of the file must agree`() throws {
@@ -93,7 +137,7 @@ struct LMCacheTests {
   @Test func `Two workers with one lmcache_rpc_port: the second is refused, and both are named`() async throws {
     let name = "test-\(UUID().uuidString)"
     func configure(_ configuration: inout WorkerConfiguration) {
-      configuration.kvTransfer?.connector = .push(LMCacheConfiguration(role: .sender, port: 1))
+      configuration.kvTransfer?.connector = .push(LMCachePush(role: .sender, port: 1))
       configuration.kvTransfer?.rpcPort = name
     }
     try await withWorker(.producer, configure: configure) { _ in
@@ -110,7 +154,7 @@ struct LMCacheTests {
     try await withWorker(
       .consumer,
       configure: { configuration in
-        var settings = LMCacheConfiguration(role: .receiver, port: 0)
+        var settings = LMCachePush(role: .receiver, port: 0)
         settings.bufferBytes = 4 * 4096
         configuration.kvTransfer?.connector = .push(settings)
       }
@@ -119,7 +163,7 @@ struct LMCacheTests {
       try await withWorker(
         .producer,
         configure: {
-          $0.kvTransfer?.connector = .push(LMCacheConfiguration(role: .sender, port: port))
+          $0.kvTransfer?.connector = .push(LMCachePush(role: .sender, port: port))
         }
       ) { prefiller in
         let answer = try await prefiller.post(
@@ -138,7 +182,7 @@ struct LMCacheTests {
     try await withWorker(
       .producer,
       configure: {
-        $0.kvTransfer?.connector = .push(LMCacheConfiguration(role: .sender, port: refusing.number))
+        $0.kvTransfer?.connector = .push(LMCachePush(role: .sender, port: refusing.number))
       }
     ) { prefiller in
       let answer = try await prefiller.post(
