@@ -171,7 +171,8 @@ let package = Package(
     .testTarget(
       name: "WorkerTests",
       dependencies: [
-        "Worker", "ServingAPI", "HTTPServer", "Engine", "Tokenization", "KVTransfer", "KVBlocks", "KVOffload", "ModelFiles",
+        "Worker", "ServingAPI", "HTTPServer", "Engine", "Tokenization", "KVTransfer", "KVBlocks", "KVOffload",
+        "ModelFiles",
         "TestSupport",
         .product(name: "NIOCore", package: "swift-nio"), .product(name: "NIOPosix", package: "swift-nio"),
         .product(name: "Logging", package: "swift-log"),
