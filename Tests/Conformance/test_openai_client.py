@@ -93,6 +93,7 @@ def test_the_decoder_computes_nothing_that_it_received(deployment, client):
     assert grown == {
         "local_compute": 1,
         "local_cache_hit": 0,
+        "local_offload_hit": 0,
         "external_kv_transfer": answer.usage.prompt_tokens - 1,
     }
 
