@@ -7,9 +7,9 @@ private let plain = #"{"prompt":"x","max_tokens":5}"#
 private let streamed = #"{"prompt":"x","max_tokens":5,"stream":true}"#
 
 private func short(_ configuration: inout ProxyConfiguration) {
-  configuration.deadlines.prefill = .milliseconds(500)
-  configuration.deadlines.firstToken = .milliseconds(500)
-  configuration.deadlines.idle = .milliseconds(500)
+  configuration.deadlines.prefill = .seconds(2)
+  configuration.deadlines.firstToken = .seconds(2)
+  configuration.deadlines.idle = .seconds(2)
 }
 
 @Suite(.timeLimit(.minutes(5))) struct FaultTests {

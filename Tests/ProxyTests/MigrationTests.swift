@@ -11,7 +11,7 @@ private func body(_ more: String = "", chat: Bool = false) -> String {
     + #","max_tokens":8,"temperature":0,"stream":true\#(more)}"#
 }
 
-private func shortIdle(_ configuration: inout ProxyConfiguration) { configuration.deadlines.idle = .milliseconds(300) }
+private func shortIdle(_ configuration: inout ProxyConfiguration) { configuration.deadlines.idle = .seconds(2) }
 
 @Suite(.timeLimit(.minutes(5))) struct MigrationTests {
   static let usage = #","stream_options":{"include_usage":true}"#
@@ -81,8 +81,9 @@ private func shortIdle(_ configuration: inout ProxyConfiguration) { configuratio
     try await Deployment.run(
       prefillers: [], decoders: [.generates(.whole), .generates(.whole), .hangsBeforeHead],
       configure: { configuration in
-        shortIdle(&configuration)
-        configuration.deadlines.firstToken = .milliseconds(300)
+        // Two streams that hang must end before the third decoder is tried again, two seconds after its stall.
+        configuration.deadlines.idle = .milliseconds(600)
+        configuration.deadlines.firstToken = .milliseconds(600)
         configuration.handoff = .none
       }
     ) { deployment in
